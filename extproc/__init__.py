@@ -1,0 +1,26 @@
+"""The ext_proc service: the map, in reading order.
+
+    stream.py     the life of one request, top to bottom: start here
+    request.py    the request, and the facts that filters establish about it
+    decision.py   what may be decided: go on, Reply, Deny; and Outcome, how it ended
+    filter.py     what a filter is
+    filters/      the filters; `filters/__init__.py` is their order
+    pipeline.py   runs them; the one place where a fault becomes a refusal
+    errors.py     every reason for a refusal, its status, whose fault it is
+
+    action.py     decisions -> what Envoy is to do
+    wire.py       that, in protobuf, for every way Envoy can be configured
+    witness.py    Envoy's access log service -> Outcome
+    server.py     gRPC, health, drain
+
+    policy/       typed YAML, loaded strictly, reloaded whole
+    dialects/     what request bodies look like, one file for each API
+    ports.py      what is outside, as Protocols; stores/ and metering.py implement them
+    health.py     which engines answer
+    settings.py   the only reader of the environment
+    __main__.py   one worker, put together
+    cli/          the `headgate` command
+
+Dependencies point one way: vocabulary <- filter <- filters, pipeline <- stream <- wire, server
+<- __main__, cli. import-linter holds it (pyproject.toml).
+"""

@@ -1,0 +1,44 @@
+"""Raw headers -> `Request`: who calls what, under which ids."""
+
+import re
+import secrets
+import time
+from collections.abc import Iterable
+
+from extproc.request import Request
+
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, version 00. An invalid one must be ignored and a new trace begun."""
+
+
+def arrive(pairs: Iterable[tuple[str, str]]) -> Request:
+    """Build the request as far as its headers tell. Names are lower case, as HTTP/2 sends them.
+
+    A header that comes twice is joined by a comma: a second credential makes the value invalid
+    rather than ignored.
+    """
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    given = headers.get("traceparent", "")
+    return Request(
+        settle_key=mint_settle_key(),
+        request_id=headers.get("x-request-id", ""),
+        traceparent=given if TRACEPARENT.fullmatch(given) else mint_traceparent(),
+        method=headers.get(":method", ""),
+        path=headers.get(":path", "").partition("?")[0],
+        headers=headers,
+    )
+
+
+def mint_settle_key() -> str:
+    """Make a key no client can guess or repeat: 48 bits of time in ms, then 80 random bits.
+
+    The time in front keeps rows that are written together together in the ledger's index.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def mint_traceparent() -> str:
+    """Begin a trace. Sampled, because whoever collects traces can still drop it."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

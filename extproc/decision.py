@@ -1,0 +1,55 @@
+"""What a filter may decide, and how a request may have ended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from extproc.errors import Reason
+from extproc.request import Request, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Refuse. The client sees `message` and `param`; `detail` goes to our log only."""
+
+    reason: Reason
+    message: str
+    param: str | None = None
+    """The field at fault, as a path into the body: `messages[0].role`."""
+    detail: str = ""
+    retry_after_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer right here, without an engine. Always a 200."""
+
+    body: bytes
+    content_type: str = "application/json"
+
+
+Decision = Request | Reply | Deny
+"""Go on with this request, answer it, or refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the pipeline made of a request: all facts found, and why it stopped, if it did."""
+
+    request: Request
+    stop: Reply | Deny | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended, as Envoy saw it. Every request has exactly one."""
+
+    witness: Mapping[str, Scalar]
+    """What the filters left in metadata at decision time; empty if none of them was reached."""
+    status: int
+    """What the client got; 0 when it left before the answer began."""
+    attempts: int
+    """How many endpoints were tried; 0 when none was."""
+    endpoints: Sequence[str]
+    """The ordered list that `pick` gave; the first `attempts` of them were tried."""
+    failed: bool
+    """The last attempt failed too: connection refused, reset, or no answer at all."""

@@ -1,0 +1,70 @@
+"""What a filter is: decide before upstream, transform its answer, settle when all is over."""
+
+from abc import abstractmethod
+from enum import Enum
+from typing import ClassVar, Literal, Protocol
+
+from extproc.decision import Decision, Outcome
+from extproc.request import Fact, Request
+
+OnFault = Literal["deny", "continue"]
+
+
+class AnswerMode(Enum):
+    """How much of an answer a filter may need to see. The order is the cost: see DESIGN section 6.
+
+    A wish is made in the reply to the request headers, the only place Envoy honours it, so it says
+    what a filter *may* need; when `transform` then needs nothing, we leave all the same.
+    """
+
+    NONE = 0
+    """Nothing: no byte of the answer reaches us."""
+    STREAMED = 1
+    """Chunks may be rewritten, one reply each; the engine runs to its end."""
+    DUPLEX = 2
+    """Chunks may be rewritten, and the answer ended early, which stops the engine."""
+
+
+class BodyTransform(Protocol):
+    """Incremental, synchronous rewriting of one answer body.
+
+    The concatenated output must not depend on how the input was cut into chunks.
+    """
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes; return what can go out now, perhaps nothing."""
+        ...
+
+    def finish(self) -> bytes:
+        """Return what is still held back. Called once, after the last `feed`."""
+        ...
+
+
+class Filter(Protocol):
+    """One capability, one file. Only `decide` must be written."""
+
+    name: ClassVar[str]
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset()
+    """Facts that must be there; one that needs `Body`, and all after it, wait for the body."""
+    provides: ClassVar[frozenset[type[Fact]]] = frozenset()
+    on_fault: OnFault = "deny"
+    """`continue` withholds `provides` from the order check: one that may be skipped
+    guarantees nothing."""
+    answer: ClassVar[AnswerMode] = AnswerMode.NONE
+
+    @abstractmethod
+    async def decide(self, request: Request) -> Decision:
+        """Judge. Any exception is a fault; refusing is returning `Deny`."""
+        ...
+
+    def transform(self, request: Request) -> BodyTransform | None:  # noqa: ARG002 - a default
+        """Say how to rewrite the answer to this request; None leaves it alone."""
+        return None
+
+    async def settle(self, outcome: Outcome) -> None:  # noqa: ARG002 - a default
+        """Do what the end of a request asks for.
+
+        Any worker may be called, not only the one that decided, and after a crash perhaps none:
+        what must be exact is the ledger's.
+        """
+        return

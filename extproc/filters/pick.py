@@ -1,0 +1,50 @@
+"""Which endpoint: in turn among the healthy ones, the next ones in line for Envoy's retries."""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import ClassVar
+
+from extproc.decision import Decision, Deny, Outcome
+from extproc.errors import Reason
+from extproc.filter import Filter
+from extproc.ports import EngineView
+from extproc.request import Fact, Model, Request, Route
+
+TRIES = 4
+"""Longest list given to Envoy. It must not exceed the retries in `dataplane`'s route."""
+
+RETRY_AFTER_S = 2
+"""An engine process is probed every second; two let one probe pass."""
+
+
+def rotate(endpoints: Sequence[str], turn: int) -> tuple[str, ...]:
+    """Begin at `turn`, keep the order, take at most `TRIES`."""
+    start = turn % len(endpoints)
+    return tuple((*endpoints[start:], *endpoints[:start])[:TRIES])
+
+
+class Pick(Filter):
+    """`pools` are the endpoints of each pool, `ip:port`."""
+
+    name: ClassVar[str] = "pick"
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Model})
+    provides: ClassVar[frozenset[type[Fact]]] = frozenset({Route})
+
+    def __init__(self, pools: Mapping[str, Sequence[str]], view: EngineView) -> None:
+        self._pools = pools
+        self._view = view
+        self._turns = {name: count() for name in pools}
+
+    async def decide(self, request: Request) -> Decision:
+        pool = request.fact(Model).pool
+        healthy = self._view.healthy(self._pools[pool])
+        if not healthy:
+            message = "No engine can take this request at the moment."
+            return Deny(Reason.NO_ENDPOINT, message, retry_after_s=RETRY_AFTER_S)
+        return request.having(Route(rotate(healthy, next(self._turns[pool]))))
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Learn from attempts that got no answer, before the next probe does."""
+        last = outcome.attempts if outcome.failed else outcome.attempts - 1
+        for endpoint in outcome.endpoints[: max(0, last)]:
+            self._view.suspect(endpoint)

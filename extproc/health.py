@@ -1,0 +1,74 @@
+"""Which endpoints answer: probed from here, because Envoy does not tell, and picks by name blindly.
+
+Envoy's `override_host` tries a named endpoint however sick it is, so a sick one must not be named.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from time import monotonic
+
+import aiohttp
+
+log = logging.getLogger(__name__)
+
+PROBE_INTERVAL_S = 1.0
+"""How stale a judgement may be. An engine that dies in between costs a retry, not an error."""
+PROBE_TIMEOUT_S = 1.0
+SUSPECT_S = 2.0
+"""How long one failed attempt keeps an endpoint from being named: until after the next probe."""
+
+
+class HealthView:
+    """Implements `ports.EngineView`. One per worker; `watch` runs beside the server.
+
+    An endpoint nobody has probed yet counts as healthy: at start, and for one just added, a
+    retry is better than a refusal. When every endpoint of a pool only looks suspect, all are named.
+    """
+
+    def __init__(self) -> None:
+        self._sick: set[str] = set()
+        self._suspect_until: dict[str, float] = {}
+        self._endpoints: dict[str, str] = {}
+
+    def track(self, endpoints: Iterable[tuple[str, str]]) -> None:
+        """Say which endpoints there are, each with its health path."""
+        self._endpoints = dict(endpoints)
+        self._sick.intersection_update(self._endpoints)
+
+    def healthy(self, endpoints: Sequence[str]) -> Sequence[str]:
+        well = [endpoint for endpoint in endpoints if endpoint not in self._sick]
+        if not self._suspect_until:
+            return well
+        now = monotonic()
+        trusted = [each for each in well if self._suspect_until.get(each, 0.0) < now]
+        return trusted or well
+
+    def suspect(self, endpoint: str) -> None:
+        self._suspect_until[endpoint] = monotonic() + SUSPECT_S
+
+    async def watch(self) -> None:
+        """Probe for ever; cancel to stop."""
+        timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                probes = [self._probe(session, e, path) for e, path in self._endpoints.items()]
+                await asyncio.gather(*probes)
+                now = monotonic()
+                self._suspect_until = {
+                    e: until for e, until in self._suspect_until.items() if until > now
+                }
+                await asyncio.sleep(PROBE_INTERVAL_S)
+
+    async def _probe(self, session: aiohttp.ClientSession, endpoint: str, path: str) -> None:
+        try:
+            async with session.get(f"http://{endpoint}{path}") as answer:
+                well = answer.status < 500
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            well = False
+        if well and endpoint in self._sick:
+            self._sick.discard(endpoint)
+            log.warning("endpoint_healthy", extra={"endpoint": endpoint})
+        elif not well and endpoint not in self._sick and endpoint in self._endpoints:
+            self._sick.add(endpoint)
+            log.warning("endpoint_unhealthy", extra={"endpoint": endpoint})

@@ -1,0 +1,1 @@
+"""Policy: what operators write in YAML, typed, strict, and swapped whole."""

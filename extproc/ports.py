@@ -1,0 +1,40 @@
+"""What is outside, as the inside sees it. `stores/` and `telemetry` implement these."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from extproc.request import Request
+
+
+class Meter(Protocol):
+    """Numbers about ourselves. Called on the hot path: each a dict look-up and an addition."""
+
+    def decided(self, outcome: str, seconds: float) -> None:
+        """Count one decision: `forward`, `deny`, `reply` or `fault`; time spent in filters."""
+        ...
+
+    def filter_fault(self, name: str) -> None: ...
+
+    def wire_fault(self, kind: str) -> None: ...
+
+    def bytes_in_flight(self, total: int) -> None: ...
+
+
+class Journal(Protocol):
+    """The record, kept before a request leaves, that it may cost something."""
+
+    def record(self, request: Request, policy: str) -> None:
+        """Append one entry. Raises: OSError."""
+        ...
+
+
+class EngineView(Protocol):
+    """What is known of the health of endpoints. Never blocks: it looks at what was last seen."""
+
+    def healthy(self, endpoints: Sequence[str]) -> Sequence[str]:
+        """Keep those that may be named to Envoy, in the same order; perhaps none."""
+        ...
+
+    def suspect(self, endpoint: str) -> None:
+        """Take note that Envoy could not get an answer from it just now."""
+        ...

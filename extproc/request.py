@@ -1,0 +1,167 @@
+"""One client request and the facts that filters establish about it. No I/O, clock or protobuf."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Self, TypeVar, cast
+
+Scalar = str | int | float | bool
+
+F = TypeVar("F", bound="Fact")
+
+
+class Fact:
+    """Something a filter found out. Facts are only added, never changed.
+
+    What settle will need of a fact, in another process and minutes later, is its `witness`: it
+    travels as Envoy dynamic metadata (namespace `headgate`) into the access logs.
+    """
+
+    __slots__ = ()
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the client sent, plus the facts known so far."""
+
+    settle_key: str
+    """Ours, unique per request. `request_id` may be the client's own and repeat."""
+    request_id: str
+    traceparent: str
+    method: str
+    path: str
+    """Without the query string, which may hold a misplaced secret."""
+    headers: Mapping[str, str]
+    """Names in lower case; a header sent twice is joined by a comma, as RFC 9110 5.3 allows."""
+    facts: Mapping[type[Fact], Fact] = field(default_factory=dict[type[Fact], Fact])
+
+    @property
+    def trace_id(self) -> str:
+        """The second field of `traceparent`: 32 hex digits."""
+        return self.traceparent[3:35]
+
+    def fact(self, kind: type[F]) -> F:
+        """Look up the fact of that type. A KeyError is our bug: the order is checked at load."""
+        return cast("F", self.facts[kind])
+
+    def find(self, kind: type[F]) -> F | None:
+        return cast("F | None", self.facts.get(kind))
+
+    def having(self, fact: Fact) -> Self:
+        return replace(self, facts={**self.facts, type(fact): fact})
+
+    def witness(self) -> dict[str, Scalar]:
+        """All that settle will know of this request."""
+        known: dict[str, Scalar] = {"settle_key": self.settle_key}
+        for fact in self.facts.values():
+            known.update(fact.witness())
+        return known
+
+
+class Kind(Enum):
+    """An operation of the OpenAI API; the value is its name in metadata, ledger and metrics."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    MODELS = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Fact):
+    """What is asked for; established by `filters/surface.py`."""
+
+    kind: Kind
+    item: str = ""
+    """The id in `/v1/models/{id}`."""
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"operation": self.kind.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity(Fact):
+    """Who is asking; established by `filters/identify.py`."""
+
+    tenant: str
+    key_id: str
+    project: str = ""
+    user: str = ""
+    models: frozenset[str] = frozenset({"*"})
+    """Public model names this key may use; `*` is all."""
+
+    def witness(self) -> Mapping[str, Scalar]:
+        known = {"tenant": self.tenant, "key_id": self.key_id}
+        if self.project:
+            known["project"] = self.project
+        if self.user:
+            known["user"] = self.user
+        return known
+
+    def may_use(self, model: str) -> bool:
+        return "*" in self.models or model in self.models
+
+
+@dataclass(frozen=True, slots=True)
+class Body(Fact):
+    """The request body as it arrived; empty when there was none. Filters that need it run late."""
+
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt(Fact):
+    """The body, parsed once; established by `filters/read.py`."""
+
+    document: Mapping[str, Any]
+    """The JSON object that will be sent on. Treat as frozen; change it by `editing`."""
+    model: str
+    stream: bool = False
+    wants_usage: bool = False
+    """Streams only: the client asked for the final usage event itself."""
+    wants_continuous_usage: bool = False
+    """Streams only: the client asked for usage in every event (a vLLM extension)."""
+
+    def editing(self, **members: Any) -> Self:  # noqa: ANN401 - JSON values have no narrower type
+        return replace(self, document={**self.document, **members})
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"stream": self.stream}
+
+
+@dataclass(frozen=True, slots=True)
+class Model(Fact):
+    """What will serve the request; established by `filters/resolve.py`."""
+
+    name: str
+    """The public name, whatever alias the client used."""
+    pool: str
+    served_as: str
+    """The name the engines know it by."""
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"model": self.name, "pool": self.pool}
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Fact):
+    """Where it goes: `ip:port`, best first, the rest for retries; set by `filters/pick.py`."""
+
+    endpoints: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Strip(Fact):
+    """What the gateway must take out of the stream again, because it put it in.
+
+    `usage`: every usage member and the usage-only last event. `continuous`: only the members in
+    events that carry choices. Read by `dataplane/strip.lua`.
+    """
+
+    what: str
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"strip": self.what}

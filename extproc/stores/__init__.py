@@ -1,0 +1,1 @@
+"""What implements `ports`: in memory for tests, and the real ones."""

@@ -1,0 +1,55 @@
+"""Every port in memory: the doubles that tests use, and nothing else does."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from extproc.request import Request
+
+
+class MemoryMeter:
+    """Keeps what was counted."""
+
+    def __init__(self) -> None:
+        self.decisions: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.held_bytes = 0
+
+    def decided(self, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.decisions[outcome] += 1
+
+    def filter_fault(self, name: str) -> None:
+        self.faults[name] += 1
+
+    def wire_fault(self, kind: str) -> None:
+        self.faults[kind] += 1
+
+    def bytes_in_flight(self, total: int) -> None:
+        self.held_bytes = total
+
+
+class MemoryJournal:
+    """Keeps the requests; `broken` makes it fail like a full disk."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.broken = False
+
+    def record(self, request: Request, policy: str) -> None:
+        assert policy
+        if self.broken:
+            raise OSError(28, "No space left on device")
+        self.requests.append(request)
+
+
+class MemoryEngines:
+    """All endpoints are healthy but the `sick` ones."""
+
+    def __init__(self, sick: Sequence[str] = ()) -> None:
+        self.sick = set(sick)
+
+    def healthy(self, endpoints: Sequence[str]) -> Sequence[str]:
+        return [endpoint for endpoint in endpoints if endpoint not in self.sick]
+
+    def suspect(self, endpoint: str) -> None:
+        self.sick.add(endpoint)

@@ -1,0 +1,294 @@
+"""ext_proc's protobuf <-> our values: one `EnvoyStream` for each HTTP request.
+
+How Envoy shows a request body depends on its configuration, which it tells in the first message
+(`ProtocolConfiguration`, external_processor.proto). Two ways of answering cover all of them:
+
+    BUFFERED               the headers are answered at once, the body reply decides
+    NONE, STREAMED,        the same, after asking for BUFFERED by mode_override: there headers cannot
+    BUFFERED_PARTIAL       be changed once the body is known (external_processor.proto, HttpBody)
+    FULL_DUPLEX_STREAMED,  the headers' reply waits until the whole body is here, and decides
+    STREAMED sent without
+    waiting for headers
+
+and a request without a body is decided by the headers' reply. This file and `witness.py` are the
+only importers of `envoy.*`.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
+from envoy.service.ext_proc.v3.external_processor_pb2 import (
+    BodyMutation,
+    BodyResponse,
+    CommonResponse,
+    HeaderMutation,
+    HeadersResponse,
+    HttpBody,
+    ImmediateResponse,
+    ProcessingRequest,
+    ProcessingResponse,
+    StreamedBodyResponse,
+    TrailersResponse,
+)
+from envoy.type.v3.http_status_pb2 import HttpStatus
+from google.protobuf.struct_pb2 import Struct
+
+from extproc.action import Admit, Answer, Forward, Metadata
+from extproc.arrive import arrive
+from extproc.budget import MAX_BODY_BYTES, Held
+from extproc.decision import Deny
+from extproc.errors import DownstreamGoneError, Reason, WireError
+from extproc.filter import AnswerMode
+from extproc.request import Request
+from extproc.stream import Chunk
+
+PIECE_BYTES = 62_000
+"""Largest `streamed_response`. Envoy takes at most 64 KiB; the reference endpoint picker of the
+Gateway API inference extension uses the same figure, leaving room for the frame around it."""
+
+DUPLEX = ProcessingMode.FULL_DUPLEX_STREAMED
+ANSWER_MODES = {
+    AnswerMode.STREAMED: ProcessingMode.STREAMED,
+    AnswerMode.DUPLEX: ProcessingMode.FULL_DUPLEX_STREAMED,
+}
+RETRY_AFTER_S = 1
+"""Bodies leave a worker within milliseconds; a second is an honest guess and kind to clients."""
+
+
+class Rpc(Protocol):
+    """The gRPC stream below: grpc.aio's ServicerContext, or a script in a test."""
+
+    async def read(self) -> ProcessingRequest | None:
+        """Return the next message, or None when Envoy has closed the stream."""
+        ...
+
+    async def write(self, message: ProcessingResponse, /) -> None: ...
+
+
+class EnvoyStream:
+    """Implements `stream.Stream`.
+
+    Messages must come in the protocol's order: anything else is a WireError that names the message
+    which came and the one awaited, never a wait.
+    """
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+        self._bodyless = False
+        self._holds_head = False
+        self._request_mode = ProcessingMode.NONE
+        self._answer_mode = ProcessingMode.NONE
+        self._admitted: Metadata = {}
+        self._request_chunks = 0
+        self._request_trailers = False
+        self._in_trailers = False
+        self._closes = False
+
+    async def head(self) -> Request:
+        message = await self._read("request_headers")
+        config = message.protocol_config
+        if message.observability_mode:
+            raise WireError("observability", "observability_mode is on: decisions would be ignored")
+        self._request_mode = config.request_body_mode
+        self._answer_mode = config.response_body_mode
+        self._bodyless = message.request_headers.end_of_stream
+        early = config.send_body_without_waiting_for_header_response
+        self._holds_head = self._request_mode == DUPLEX or (
+            self._request_mode == ProcessingMode.STREAMED and early
+        )
+        headers = message.request_headers.headers.headers
+        return arrive((h.key, h.raw_value.decode("latin-1") or h.value) for h in headers)
+
+    async def admit(self, admit: Admit) -> None:
+        self._admitted = admit.metadata
+        if self._bodyless or self._holds_head:
+            return
+        response = ProcessingResponse(
+            request_headers=HeadersResponse(response=CommonResponse()),
+            dynamic_metadata=to_struct(admit.metadata),
+        )
+        wish = ANSWER_MODES.get(admit.answer)
+        if self._request_mode != ProcessingMode.BUFFERED or wish is not None:
+            self._answer_mode = self._answer_mode if wish is None else wish
+            response.mode_override.CopyFrom(self._override(wish))
+            self._request_mode = ProcessingMode.BUFFERED
+        await self._rpc.write(response)
+
+    def _override(self, wish: int | None) -> ProcessingMode:
+        """Body modes are always taken from an override, so both are said again."""
+        mode = ProcessingMode(
+            request_body_mode=ProcessingMode.BUFFERED, response_body_mode=self._answer_mode
+        )
+        if wish is not None:
+            mode.response_header_mode = ProcessingMode.SEND
+        if wish == DUPLEX:  # Envoy refuses full duplex without the trailers
+            mode.response_trailer_mode = ProcessingMode.SEND
+        return mode
+
+    async def body(self, held: Held) -> bytes | Deny:
+        if self._bodyless:
+            return b""
+        pieces: list[bytes] = []
+        while True:
+            message = await self._read("request_body", "request_trailers")
+            if message.HasField("request_trailers"):
+                self._request_trailers = True
+                break
+            part = message.request_body
+            self._request_chunks += 1
+            pieces.append(part.body)
+            if denial := self._check(part, held):
+                return denial
+            if part.end_of_stream or not self._holds_head:
+                break  # BUFFERED: one message is all; its end_of_stream is false before trailers
+        return b"".join(pieces)
+
+    @staticmethod
+    def _check(part: HttpBody, held: Held) -> Deny | None:
+        if held.size + len(part.body) > MAX_BODY_BYTES:
+            return Deny(
+                Reason.TOO_LARGE, f"The request body is larger than {MAX_BODY_BYTES} bytes."
+            )
+        if not held.take(len(part.body)):
+            message = "The gateway holds as many request bytes as it may. Try again."
+            return Deny(Reason.OVERLOADED, message, retry_after_s=RETRY_AFTER_S)
+        return None
+
+    async def forward(self, forward: Forward) -> None:
+        metadata = to_struct({**self._admitted, **forward.metadata})
+        change = CommonResponse(header_mutation=mutation(forward), clear_route_cache=True)
+        if self._holds_head or self._bodyless:
+            first = HeadersResponse(response=change)
+            await self._rpc.write(
+                ProcessingResponse(request_headers=first, dynamic_metadata=metadata)
+            )
+            if not self._bodyless:
+                await self._send_body(forward.body)
+            return
+        length = str(len(forward.body))  # must match the new body, or Envoy answers 500
+        change.header_mutation.set_headers.append(header("content-length", length))
+        change.body_mutation.CopyFrom(BodyMutation(body=forward.body))
+        reply = BodyResponse(response=change)
+        await self._rpc.write(ProcessingResponse(request_body=reply, dynamic_metadata=metadata))
+
+    async def _send_body(self, body: bytes) -> None:
+        if self._request_mode == DUPLEX:
+            await self._send_pieces(body, last=not self._request_trailers, request=True)
+        else:  # one reply for each chunk: all of the body in the first, nothing in the others
+            for index in range(self._request_chunks):
+                part = BodyMutation(clear_body=True) if index else BodyMutation(body=body)
+                reply = BodyResponse(response=CommonResponse(body_mutation=part))
+                await self._rpc.write(ProcessingResponse(request_body=reply))
+        if self._request_trailers:
+            await self._rpc.write(ProcessingResponse(request_trailers=TrailersResponse()))
+
+    async def _send_pieces(self, body: bytes, *, last: bool, request: bool) -> None:
+        """Send `streamed_response`s. An empty one goes out only to say that it was the last."""
+        starts = range(0, len(body), PIECE_BYTES) or (range(1) if last else range(0))
+        for start in starts:
+            end = start + PIECE_BYTES
+            piece = StreamedBodyResponse(
+                body=body[start:end], end_of_stream=last and end >= len(body)
+            )
+            change = CommonResponse(body_mutation=BodyMutation(streamed_response=piece))
+            reply = BodyResponse(response=change)
+            message = (
+                ProcessingResponse(request_body=reply)
+                if request
+                else ProcessingResponse(response_body=reply)
+            )
+            await self._rpc.write(message)
+
+    async def answer(self, answer: Answer) -> None:
+        headers = HeaderMutation(set_headers=[header(k, v) for k, v in answer.headers.items()])
+        immediate = ImmediateResponse(
+            status=HttpStatus(code=answer.status),
+            headers=headers,
+            body=answer.body,
+            details=answer.details,
+        )
+        metadata = to_struct({**self._admitted, **answer.metadata})
+        await self._rpc.write(
+            ProcessingResponse(immediate_response=immediate, dynamic_metadata=metadata)
+        )
+        if DUPLEX in (self._request_mode, self._answer_mode):
+            while await self._rpc.read():  # never the first to close: see `may_leave`
+                pass
+
+    @property
+    def may_leave(self) -> bool:
+        return DUPLEX not in (self._request_mode, self._answer_mode)
+
+    async def chunks(self) -> AsyncIterator[Chunk]:
+        """Yield body chunks; answer headers and trailers on the way."""
+        ended = False
+        while message := await self._rpc.read():
+            match message.WhichOneof("request"):
+                case "response_headers":
+                    reply = HeadersResponse(response=CommonResponse())
+                    await self._rpc.write(ProcessingResponse(response_headers=reply))
+                    if message.response_headers.end_of_stream:
+                        return
+                case "response_body":
+                    part = message.response_body
+                    self._closes = part.end_of_stream
+                    ended = part.end_of_stream or self._answer_mode == ProcessingMode.BUFFERED
+                    yield Chunk(part.body, ended)
+                    if part.end_of_stream:
+                        return
+                case "response_trailers":
+                    if not ended:
+                        self._in_trailers, self._closes = True, False
+                        yield Chunk(b"", last=True)
+                    await self._rpc.write(ProcessingResponse(response_trailers=TrailersResponse()))
+                    return
+                case "request_trailers":  # of a BUFFERED body, which was answered without them
+                    await self._rpc.write(ProcessingResponse(request_trailers=TrailersResponse()))
+                case other:
+                    raise WireError("order", f"{other} came where the answer was awaited")
+
+    async def replace(self, data: bytes) -> None:
+        if self._answer_mode == DUPLEX:
+            await self._send_pieces(data, last=self._closes, request=False)
+        elif not self._in_trailers:
+            change = CommonResponse(body_mutation=BodyMutation(body=data))
+            reply = BodyResponse(response=change)
+            await self._rpc.write(ProcessingResponse(response_body=reply))
+        elif data:
+            raise WireError("held_at_trailers", "trailers came while answer bytes were held back")
+
+    async def _read(self, *kinds: str) -> ProcessingRequest:
+        message = await self._rpc.read()
+        if not message:
+            raise DownstreamGoneError(f"the stream ended where {' or '.join(kinds)} was awaited")
+        if (kind := message.WhichOneof("request")) not in kinds:
+            raise WireError("order", f"{kind} came where {' or '.join(kinds)} was awaited")
+        return message
+
+
+def header(name: str, value: str) -> HeaderValueOption:
+    """Build one header to set. `raw_value`, because Envoy ignores `value` here."""
+    return HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode("latin-1")))
+
+
+def mutation(forward: Forward) -> HeaderMutation:
+    set_headers = [header(name, value) for name, value in forward.set_headers.items()]
+    return HeaderMutation(set_headers=set_headers, remove_headers=forward.remove_headers)
+
+
+def to_struct(metadata: Metadata) -> Struct:
+    """Encode metadata. Numbers become doubles: exact up to 2**53, which no count of ours nears."""
+    outer = Struct()
+    for namespace, known in metadata.items():
+        inner = outer.fields[namespace].struct_value.fields
+        for name, value in known.items():
+            match value:
+                case bool():
+                    inner[name].bool_value = value
+                case str():
+                    inner[name].string_value = value
+                case _:
+                    inner[name].number_value = value
+    return outer

@@ -1,0 +1,73 @@
+"""Envoy's access log service -> `Outcome`: the fast word on how a request ended.
+
+Fast, not exact: entries on their way are lost when a worker dies. It serves what wants to know
+within milliseconds (endpoint health now, reservations later). What must be exact reads the JSON
+access log (`ledger/`). Envoy sends entries unbuffered; all of one Envoy thread come to one worker.
+"""
+
+from collections.abc import AsyncIterable, Iterable
+
+from envoy.data.accesslog.v3 import accesslog_pb2
+from envoy.data.accesslog.v3.accesslog_pb2 import HTTPAccessLogEntry
+from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage
+from google.protobuf.struct_pb2 import Struct, Value
+
+from extproc.action import ENDPOINT_KEY, ENDPOINT_NAMESPACE, NAMESPACE
+from extproc.decision import Outcome
+from extproc.pipeline import Pipeline
+from extproc.request import Scalar
+
+
+async def settle_all(
+    messages: AsyncIterable[StreamAccessLogsMessage], current: "CurrentPipeline"
+) -> None:
+    """Settle every request whose end is told, under the policy in force now."""
+    async for message in messages:
+        for outcome in outcomes(message.http_logs.log_entry):
+            await current.pipeline.settle(outcome)
+
+
+class CurrentPipeline:
+    """The one reference that a reload swaps."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+
+
+def outcomes(entries: Iterable[HTTPAccessLogEntry]) -> Iterable[Outcome]:
+    """Pick the end entries; beginnings and periodic ones are not ends."""
+    for entry in entries:
+        common = entry.common_properties
+        if common.access_log_type != accesslog_pb2.DownstreamEnd:
+            continue
+        metadata = common.metadata.filter_metadata
+        endpoints = (
+            read_struct(metadata[ENDPOINT_NAMESPACE]) if ENDPOINT_NAMESPACE in metadata else {}
+        )
+        named = str(endpoints.get(ENDPOINT_KEY, ""))
+        flags = common.response_flags
+        yield Outcome(
+            witness=read_struct(metadata[NAMESPACE]) if NAMESPACE in metadata else {},
+            status=entry.response.response_code.value,
+            attempts=common.upstream_request_attempt_count,
+            endpoints=named.split(",") if named else [],
+            failed=flags.upstream_connection_failure
+            or flags.upstream_connection_termination
+            or flags.upstream_remote_reset,
+        )
+
+
+def read_struct(struct: Struct) -> dict[str, Scalar]:
+    return {name: read_value(value) for name, value in struct.fields.items()}
+
+
+def read_value(value: Value) -> Scalar:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "number_value":
+            return value.number_value
+        case _:
+            return ""
