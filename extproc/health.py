@@ -4,13 +4,14 @@ Envoy's `override_host` tries a named endpoint however sick it is, so a sick one
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from time import monotonic
 
 import aiohttp
 
-log = logging.getLogger(__name__)
+from telemetry.logs import Event, EventLog
+
+log = EventLog(__name__)
 
 PROBE_INTERVAL_S = 1.0
 """How stale a judgement may be. An engine that dies in between costs a retry, not an error."""
@@ -68,7 +69,7 @@ class HealthView:
             well = False
         if well and endpoint in self._sick:
             self._sick.discard(endpoint)
-            log.warning("endpoint_healthy", extra={"endpoint": endpoint})
+            log.warning(Event.ENDPOINT_HEALTHY, endpoint=endpoint)
         elif not well and endpoint not in self._sick and endpoint in self._endpoints:
             self._sick.add(endpoint)
-            log.warning("endpoint_unhealthy", extra={"endpoint": endpoint})
+            log.warning(Event.ENDPOINT_UNHEALTHY, endpoint=endpoint)

@@ -1,6 +1,5 @@
 """The filters of one policy version, in order. Here, and only here, a fault becomes a refusal."""
 
-import logging
 from collections.abc import Sequence
 
 from extproc.decision import Decision, Deny, Judged, Outcome
@@ -8,8 +7,9 @@ from extproc.errors import PolicyError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.ports import Meter
 from extproc.request import Body, Fact, Request
+from telemetry.logs import Event, EventLog
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 
 class Pipeline:
@@ -51,8 +51,7 @@ class Pipeline:
             return await each.decide(request)
         except Exception as exc:
             self._meter.filter_fault(each.name)
-            ids = {"filter": each.name, "request_id": request.request_id}
-            log.exception("filter_fault", extra=ids)
+            log.error(Event.FILTER_FAULT, exc, filter=each.name, request_id=request.request_id)
             if each.on_fault == "continue":
                 return request
             return Deny(Reason.FAULT, "The gateway could not decide.", detail=repr(exc))
@@ -67,10 +66,10 @@ class Pipeline:
         for each in reversed(self._filters):
             try:
                 await each.settle(outcome)
-            except Exception:
+            except Exception as exc:
                 self._meter.filter_fault(each.name)
                 key = outcome.witness.get("settle_key", "")
-                log.exception("settle_fault", extra={"filter": each.name, "settle_key": key})
+                log.error(Event.SETTLE_FAULT, exc, filter=each.name, settle_key=key)
 
 
 def check_order(filters: Sequence[Filter]) -> None:

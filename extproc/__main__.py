@@ -1,0 +1,99 @@
+"""One worker: `python -m extproc`, told what it needs by the environment (`settings.py`)."""
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from engines.base import ENGINES
+from extproc.budget import ByteBudget
+from extproc.errors import PolicyError
+from extproc.filters import Outside, build
+from extproc.health import HealthView
+from extproc.metering import PrometheusMeter
+from extproc.pipeline import Pipeline
+from extproc.policy.load import load
+from extproc.policy.models import Policy
+from extproc.policy.watch import watch
+from extproc.server import Server
+from extproc.settings import Settings, SettingsError
+from extproc.stores.journal import FileJournal
+from extproc.witness import CurrentPipeline
+from telemetry.logs import Event, EventLog, start_logging
+
+log = EventLog(__name__)
+
+
+class Worker:
+    """The composition root: the only place that picks implementations."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises: PolicyError, OSError."""
+        self._settings = settings
+        self._meter = PrometheusMeter()
+        self._view = HealthView()
+        self._outside = Outside(self._view, FileJournal(settings.state / "journal"))
+        policy = load(settings.policy)
+        self._version = policy.version
+        self._current = CurrentPipeline(self._assemble(policy))
+        budget = ByteBudget(settings.max_held_bytes, self._meter)
+        self._server = Server(self._current, budget, self._meter)
+
+    def _assemble(self, policy: Policy) -> Pipeline:
+        pipeline = Pipeline(build(policy, self._outside), policy.version, self._meter)
+        self._view.track(
+            (endpoint, ENGINES[pool.engine].health_path)
+            for pool in policy.pools
+            for endpoint in pool.endpoints
+        )
+        self._meter.metrics.serve_policy(policy.version)
+        self._meter.metrics.policy_reloads.add("ok")
+        return pipeline
+
+    def _swap(self, policy: Policy) -> None:
+        self._current.pipeline = self._assemble(policy)
+
+    def _reject(self) -> None:
+        self._meter.metrics.policy_reloads.add("rejected")
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await self._server.start(self._settings.listen)
+        log.info(Event.READY, listen=self._settings.listen, policy=self._version)
+        async with asyncio.TaskGroup() as tasks:
+            beside = (
+                tasks.create_task(self._view.watch()),
+                tasks.create_task(
+                    watch(self._settings.policy, self._version, self._swap, self._reject)
+                ),
+            )
+            await stop.wait()
+            log.info(Event.DRAINING)
+            await self._server.drain()
+            for task in beside:
+                task.cancel()
+        log.info(Event.STOPPED)
+
+
+async def work() -> int:
+    """Run one worker; return its exit code. grpc.aio wants to be made inside the loop."""
+    try:
+        worker = Worker(Settings.read())
+        await worker.run()
+    except (PolicyError, SettingsError, OSError, RuntimeError) as exc:
+        log.error(Event.START_FAILED, reason=str(exc))
+        return 1
+    return 0
+
+
+def main() -> int:
+    start_logging("worker")
+    return uvloop.run(work())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The `headgate` command: one file for each subcommand, `main.py` lists them."""

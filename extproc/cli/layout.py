@@ -1,0 +1,75 @@
+"""Where things lie in the state directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SOCKET_PATH_BYTES = 107
+"""Longest path of a unix socket on Linux (`sun_path` of unix(7) less its final NUL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths below one state directory, which is absolute."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.run / "envoy-admin.sock"
+
+    def worker_socket(self, number: int) -> Path:
+        return self.run / f"worker-{number}.sock"
+
+    @property
+    def envoy(self) -> Path:
+        return self.root / "envoy"
+
+    @property
+    def bootstrap(self) -> Path:
+        return self.envoy / "bootstrap.yaml"
+
+    @property
+    def endpoints(self) -> Path:
+        return self.envoy / "endpoints"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def access_log(self) -> Path:
+        return self.log / "access.jsonl"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
+    @property
+    def policy(self) -> Path:
+        """Pools and models of the engines that `up` started or was given."""
+        return self.root / "policy"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "up.lock"
+
+    def make(self) -> None:
+        """Create the directories, for this user only. Raises: OSError."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (self.run, self.endpoints, self.log, self.journal, self.metrics, self.policy):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def fits_sockets(self) -> bool:
+        return len(bytes(self.admin_socket)) <= SOCKET_PATH_BYTES

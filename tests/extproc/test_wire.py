@@ -1,0 +1,357 @@
+"""Scripted conversations: what Envoy says, what we answer, for every mode it can be configured in."""
+
+import msgspec
+import pytest
+from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue
+from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
+from envoy.service.ext_proc.v3.external_processor_pb2 import (
+    HttpBody,
+    HttpHeaders,
+    HttpTrailers,
+    ProcessingRequest,
+    ProtocolConfiguration,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.budget import MAX_BODY_BYTES, ByteBudget
+from extproc.errors import DownstreamGoneError, WireError
+from extproc.filter import AnswerMode, Filter
+from extproc.pipeline import Pipeline
+from extproc.request import Body, Model, Prompt, Route
+from extproc.stores.memory import MemoryMeter
+from extproc.stream import serve
+from extproc.wire import PIECE_BYTES, EnvoyStream
+
+NONE, STREAMED, BUFFERED = ProcessingMode.NONE, ProcessingMode.STREAMED, ProcessingMode.BUFFERED
+PARTIAL, DUPLEX = ProcessingMode.BUFFERED_PARTIAL, ProcessingMode.FULL_DUPLEX_STREAMED
+SENT = {"model": "tiny", "prompt": "hi"}
+BODY = msgspec.json.encode(SENT)
+
+
+class Decide(Filter):
+    """Forwards all bodies with `rewritten` added; rewrites answers by `transform`, if given."""
+
+    name = "decide"
+    needs = frozenset({Body})
+
+    def __init__(self, transform=None, mode=AnswerMode.NONE, pad=""):
+        self.make, self.answer, self.pad = transform, mode, pad
+
+    async def decide(self, request):
+        raw = request.fact(Body).raw or b"{}"
+        document = {**msgspec.json.decode(raw), "rewritten": True, "pad": self.pad}
+        request = request.having(Prompt(document, "tiny")).having(Model("tiny", "p", "tiny"))
+        return request.having(Route(("10.0.0.1:1", "10.0.0.2:1")))
+
+    def transform(self, request):
+        return self.make() if self.make else None
+
+
+class Shout:
+    """Upper case, holding back the last byte seen, so that `finish` matters."""
+
+    def __init__(self):
+        self.held = b""
+
+    def feed(self, chunk):
+        whole = self.held + chunk
+        self.held = whole[-1:]
+        return whole[:-1].upper()
+
+    def finish(self):
+        return self.held.upper() + b"!"
+
+
+class Script:
+    """Plays Envoy: hands out messages in order, then the end of the stream."""
+
+    def __init__(self, *messages):
+        self.messages, self.sent = list(messages), []
+
+    async def read(self):
+        return self.messages.pop(0) if self.messages else None
+
+    async def write(self, message):
+        self.sent.append(message)
+
+    def kinds(self):
+        return [message.WhichOneof("response") for message in self.sent]
+
+
+def head(request_mode=BUFFERED, answer_mode=NONE, *, end=False, early=False, **extra):
+    pairs = {":method": "POST", ":path": "/v1/completions?x=1", "x-request-id": "r1", **extra}
+    headers = [HeaderValue(key=k.replace("_", "-"), raw_value=v.encode()) for k, v in pairs.items()]
+    return ProcessingRequest(
+        request_headers=HttpHeaders(headers=HeaderMap(headers=headers), end_of_stream=end),
+        protocol_config=ProtocolConfiguration(
+            request_body_mode=request_mode,
+            response_body_mode=answer_mode,
+            send_body_without_waiting_for_header_response=early,
+        ),
+    )
+
+
+def body(data=BODY, *, end=True):
+    return ProcessingRequest(request_body=HttpBody(body=data, end_of_stream=end))
+
+
+def answer_head(*, end=False):
+    return ProcessingRequest(response_headers=HttpHeaders(end_of_stream=end))
+
+
+def part(data, *, end=False):
+    return ProcessingRequest(response_body=HttpBody(body=data, end_of_stream=end))
+
+
+TRAILERS = ProcessingRequest(request_trailers=HttpTrailers())
+ANSWER_TRAILERS = ProcessingRequest(response_trailers=HttpTrailers())
+
+
+async def play(*messages, decide=None, limit=10 * MAX_BODY_BYTES):
+    script, meter = Script(*messages), MemoryMeter()
+    pipeline = Pipeline([decide or Decide()], "v1", meter)
+    budget = ByteBudget(limit, meter)
+    await serve(EnvoyStream(script), pipeline, budget, meter)
+    assert budget.held == 0
+    return script
+
+
+def upstream(script):
+    """What the engine would get, however it was carried."""
+    data = b""
+    for message in script.sent:
+        change = message.request_body.response.body_mutation
+        data += change.body + change.streamed_response.body
+    return data
+
+
+def downstream(script):
+    data = b""
+    for message in script.sent:
+        change = message.response_body.response.body_mutation
+        data += change.body + change.streamed_response.body
+    return data
+
+
+def headers_set(response):
+    options = response.header_mutation.set_headers
+    return {option.header.key: option.header.raw_value.decode() for option in options}
+
+
+REWRITTEN = {**SENT, "rewritten": True, "pad": ""}
+
+
+async def test_buffered_decides_in_the_body_reply_and_leaves():
+    script = await play(head(), body(), answer_head())
+    assert script.kinds() == ["request_headers", "request_body"]
+    assert script.messages == [answer_head()], "we stayed to read the answer"
+    first, second = script.sent
+    assert not first.HasField("mode_override")
+    metadata = second.dynamic_metadata
+    assert metadata["envoy.lb"]["x-gateway-destination-endpoint"] == "10.0.0.1:1,10.0.0.2:1"
+    assert first.dynamic_metadata["headgate"]["settle_key"] == metadata["headgate"]["settle_key"]
+    change = second.request_body.response
+    assert change.clear_route_cache
+    assert headers_set(change)["content-length"] == str(len(upstream(script)))
+    assert headers_set(change)["x-gateway-destination-endpoint"] == "10.0.0.1:1,10.0.0.2:1"
+    assert headers_set(change)["x-headgate-pool"] == "p"
+    assert list(change.header_mutation.remove_headers) == ["authorization"]
+    assert msgspec.json.decode(upstream(script)) == REWRITTEN
+
+
+async def test_buffered_before_trailers_is_one_message_too():
+    script = await play(head(), body(end=False), TRAILERS)
+    assert script.kinds() == ["request_headers", "request_body"]
+
+
+@pytest.mark.parametrize("mode", [NONE, STREAMED, PARTIAL])
+async def test_other_modes_are_overridden_to_buffered(mode):
+    script = await play(head(mode, STREAMED), body())
+    override = script.sent[0].mode_override
+    assert override.request_body_mode == BUFFERED
+    assert override.response_body_mode == STREAMED, "an override must restate what it keeps"
+    assert msgspec.json.decode(upstream(script)) == REWRITTEN
+
+
+async def test_an_override_that_is_not_heeded_is_a_fault():
+    with pytest.raises(WireError, match="response_headers came where request_body"):
+        await play(head(NONE), answer_head())
+
+
+async def test_bodyless_is_decided_by_the_headers_reply():
+    script = await play(head(end=True))
+    (only,) = script.sent
+    assert only.WhichOneof("response") == "request_headers"
+    assert headers_set(only.request_headers.response)["x-headgate-pool"] == "p"
+    assert "content-length" not in headers_set(only.request_headers.response)
+    assert set(only.dynamic_metadata.keys()) == {"headgate", "envoy.lb"}
+
+
+@pytest.mark.parametrize("answer_mode", [NONE, STREAMED, DUPLEX])
+async def test_duplex_holds_the_headers_back_until_the_body_is_read(answer_mode):
+    script = await play(
+        head(DUPLEX, answer_mode), body(BODY[:5], end=False), body(BODY[5:], end=False), body(b"")
+    )
+    assert script.kinds() == ["request_headers", "request_body"]
+    assert msgspec.json.decode(upstream(script)) == REWRITTEN
+    last = script.sent[-1].request_body.response.body_mutation.streamed_response
+    assert last.end_of_stream
+
+
+async def test_duplex_cuts_long_bodies_into_pieces():
+    script = await play(head(DUPLEX, DUPLEX), body(), decide=Decide(pad="x" * 3 * PIECE_BYTES))
+    pieces = [m.request_body.response.body_mutation.streamed_response for m in script.sent[1:]]
+    assert len(pieces) == 4
+    assert max(len(piece.body) for piece in pieces) == PIECE_BYTES
+    assert [piece.end_of_stream for piece in pieces] == [False, False, False, True]
+
+
+async def test_duplex_with_trailers_ends_with_them():
+    script = await play(head(DUPLEX), body(end=False), TRAILERS)
+    assert script.kinds() == ["request_headers", "request_body", "request_trailers"]
+    piece = script.sent[1].request_body.response.body_mutation.streamed_response
+    assert not piece.end_of_stream
+
+
+async def test_duplex_passes_answers_and_never_leaves_early():
+    script = await play(
+        head(DUPLEX, DUPLEX), body(), answer_head(), part(b"ab"), part(b""), part(b"c", end=True)
+    )
+    assert not script.messages
+    assert script.kinds()[2:] == ["response_headers", "response_body", "response_body"]
+    assert downstream(script) == b"abc"
+
+
+async def test_duplex_refusal_waits_for_envoy_to_close():
+    script = await play(head(DUPLEX, DUPLEX), body(b"}"), part(b"late"), decide=Refuse())
+    assert script.kinds() == ["immediate_response"]
+    assert not script.messages
+
+
+async def test_streamed_ahead_of_the_reply_answers_every_chunk():
+    script = await play(
+        head(STREAMED, early=True), body(BODY[:5], end=False), body(BODY[5:], end=False), body(b"")
+    )
+    assert script.kinds() == ["request_headers", *["request_body"] * 3]
+    assert msgspec.json.decode(upstream(script)) == REWRITTEN
+    assert script.sent[2].request_body.response.body_mutation.clear_body
+
+
+class Refuse(Filter):
+    name = "refuse"
+    needs = frozenset({Body})
+
+    async def decide(self, request):
+        raise ZeroDivisionError
+
+
+async def test_a_fault_is_an_answer():
+    script = await play(head(), body(), decide=Refuse())
+    immediate = script.sent[1].immediate_response
+    assert immediate.status.code == 500
+    assert msgspec.json.decode(immediate.body)["error"]["code"] == "internal_error"
+    assert script.sent[1].dynamic_metadata["headgate"]["deny"] == "internal_error"
+
+
+async def test_too_many_bytes_in_flight():
+    script = await play(head(), body(), limit=3)
+    immediate = script.sent[1].immediate_response
+    assert immediate.status.code == 503
+    assert {"retry-after", "content-type"} == {h.header.key for h in immediate.headers.set_headers}
+
+
+async def test_too_large_a_body_is_refused_where_envoy_does_not_bound_it():
+    big = b" " * (MAX_BODY_BYTES // 2 + 1)
+    script = await play(head(DUPLEX), body(big, end=False), body(big))
+    assert script.sent[0].immediate_response.status.code == 413
+
+
+@pytest.mark.parametrize(
+    ("messages", "error"),
+    [
+        ((), DownstreamGoneError),
+        ((head(),), DownstreamGoneError),
+        ((body(),), WireError),
+        ((head(), head()), WireError),
+        ((head(), TRAILERS, body()), WireError),
+        ((head(DUPLEX), body(end=False)), DownstreamGoneError),
+        ((head(DUPLEX), body(), part(b"x"), head()), WireError),
+    ],
+)
+async def test_disorder_is_a_fault_and_never_a_wait(messages, error):
+    if messages == (head(), TRAILERS, body()):
+        error = None  # trailers may only follow a body; a body that never came is an empty one
+    if error is None:
+        script = await play(*messages, decide=Refuse())
+        assert script.kinds()[-1] == "immediate_response"
+    else:
+        with pytest.raises(error):
+            await play(*messages)
+
+
+async def test_observability_mode_is_refused():
+    message = head()
+    message.observability_mode = True
+    with pytest.raises(WireError, match="observability_mode"):
+        await play(message)
+
+
+@pytest.mark.parametrize(
+    ("wish", "mode"), [(AnswerMode.STREAMED, STREAMED), (AnswerMode.DUPLEX, DUPLEX)]
+)
+async def test_a_wish_for_the_answer_is_made_in_the_headers_reply(wish, mode):
+    decide = Decide(Shout, wish)
+    script = await play(
+        head(), body(), answer_head(), part(b"he"), part(b"y", end=True), decide=decide
+    )
+    override = script.sent[0].mode_override
+    assert override.request_body_mode == BUFFERED
+    assert override.response_body_mode == mode
+    assert override.response_header_mode == ProcessingMode.SEND
+    assert override.response_trailer_mode == (ProcessingMode.SEND if mode == DUPLEX else 0)
+    assert downstream(script) == b"HEY!"
+
+
+async def test_a_wish_that_turns_out_unneeded_is_left():
+    script = await play(head(), body(), answer_head(), decide=Decide(None, AnswerMode.STREAMED))
+    assert script.messages == [answer_head()]
+
+
+async def test_held_bytes_at_trailers():
+    wish = Decide(Shout, AnswerMode.STREAMED)
+    with pytest.raises(WireError, match="trailers came"):
+        await play(head(), body(), answer_head(), part(b"hey"), ANSWER_TRAILERS, decide=wish)
+    duplex = Decide(Shout, AnswerMode.DUPLEX)
+    script = await play(
+        head(), body(), answer_head(), part(b"hey"), ANSWER_TRAILERS, decide=duplex
+    )
+    assert downstream(script) == b"HEY!"
+    assert script.kinds()[-1] == "response_trailers"
+
+
+async def test_buffered_answer_with_trailers_finishes_once():
+    script = await play(
+        head(BUFFERED, BUFFERED), body(), answer_head(), part(b"hey"), ANSWER_TRAILERS,
+        decide=Decide(Shout),
+    )  # fmt: skip
+    assert downstream(script) == b"HEY!"
+    assert script.kinds()[-1] == "response_trailers"
+
+
+@given(
+    data=st.binary(max_size=200),
+    cuts=st.lists(st.integers(0, 200), max_size=6),
+    mode=st.sampled_from([STREAMED, DUPLEX]),
+    trailers=st.booleans(),
+)
+async def test_any_chunking_gives_the_same_answer(data, cuts, mode, trailers):
+    if trailers and mode == STREAMED:
+        return  # held bytes cannot be delivered there: the test above
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    pieces = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)] or [b""]
+    parts = [part(piece, end=False) for piece in pieces]
+    parts.append(ANSWER_TRAILERS if trailers else part(b"", end=True))
+    wish = AnswerMode.STREAMED if mode == STREAMED else AnswerMode.DUPLEX
+    script = await play(head(), body(), answer_head(), *parts, decide=Decide(Shout, wish))
+    assert downstream(script) == data.upper() + b"!"
