@@ -85,7 +85,7 @@ async def work() -> int:
         worker = Worker(Settings.read())
         await worker.run()
     except (PolicyError, SettingsError, OSError, RuntimeError) as exc:
-        log.error(Event.START_FAILED, reason=str(exc))
+        log.error(Event.GAVE_UP, reason=str(exc))
         return 1
     return 0
 

@@ -129,3 +129,9 @@ def describe_yaml(path: Path, exc: yaml.YAMLError) -> str:
     if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark:
         return f"{path}:{exc.problem_mark.line + 1}: {exc.problem}"
     return f"{path}: {exc}"
+
+
+def names_pools(directories: Sequence[Path]) -> bool:
+    """Tell whether the policy brings engines of its own. Raises: PolicyError."""
+    joined, _ = join(read_all(directories))
+    return bool(joined.get("pools"))

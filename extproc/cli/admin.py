@@ -1,0 +1,50 @@
+"""Envoy's admin interface, over its unix socket."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+TIMEOUT = aiohttp.ClientTimeout(total=1.0)
+ACTIVE_REQUESTS = "http.clients.downstream_rq_active"
+HEALTHY_WORKERS = "cluster.workers.membership_healthy"
+
+
+@asynccontextmanager
+async def admin_session(socket: Path) -> AsyncGenerator[aiohttp.ClientSession]:
+    connector = aiohttp.UnixConnector(path=str(socket))
+    async with aiohttp.ClientSession("http://envoy", connector=connector, timeout=TIMEOUT) as admin:
+        yield admin
+
+
+async def read_stat(admin: aiohttp.ClientSession, name: str) -> int:
+    """Read one number; 0 while Envoy does not have it yet."""
+    async with admin.get("/stats", params={"filter": f"^{name}$"}) as answer:
+        return int((await answer.text()).rpartition(":")[2].strip() or 0)
+
+
+async def is_ready(socket: Path, workers: int) -> bool:
+    """Whether Envoy listens and has found all workers healthy. Asks no client's question: a request
+    of our own would stand in the ledger."""
+    try:
+        async with admin_session(socket) as admin:
+            async with admin.get("/ready") as answer:
+                live = answer.status == 200
+            return live and await read_stat(admin, HEALTHY_WORKERS) == workers
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
+async def drain(socket: Path, wait_s: float) -> None:
+    """Stop taking connections, and wait for answers under way, `wait_s` at most."""
+    if not socket.exists():
+        return
+    try:
+        async with admin_session(socket) as admin, asyncio.timeout(wait_s):
+            await admin.post("/drain_listeners")
+            while await read_stat(admin, ACTIVE_REQUESTS):  # noqa: ASYNC110 - Envoy tells only when asked
+                await asyncio.sleep(0.1)
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return  # it is gone, or the time is over: Envoy is stopped next, either way

@@ -1,0 +1,133 @@
+"""The commands and their flags; what they do is in the files beside this one."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataplane.gateway import ConfigError
+from extproc.cli.children import ChildError
+from extproc.cli.keys import new_key
+from extproc.cli.layout import Layout
+from extproc.cli.plan import Typed, make_plan
+from extproc.cli.preflight import UpError, claimed
+from extproc.cli.screen import Ready, Screen, page
+from extproc.cli.up import Up
+from extproc.errors import PolicyError
+from extproc.policy.load import load
+from telemetry.logs import start_logging
+
+DEFAULT_STATE = Path(".headgate")
+
+app = typer.Typer(
+    help="Headgate: an LLM inference gateway for many tenants, on Envoy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
+policy_app = typer.Typer(help="Policy directories.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(policy_app, name="policy")
+
+StateFlag = Annotated[Path, typer.Option("--state", help="Sockets, logs, journal and ledger.")]
+
+
+@app.command()
+def up(
+    policy: Annotated[
+        Path | None, typer.Option(help="Directory of policy files. Default: a demo policy.")
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="URL of a running vLLM; repeatable. Default: two built-in engines."),
+    ] = None,
+    vllm: Annotated[
+        bool,
+        typer.Option("--vllm", help="Install and start a real vLLM on CPU, with a tiny model."),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="ext_proc worker processes.")] = 2,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where clients connect.")] = 8080,
+    metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="Prometheus.")] = 9090,
+    address: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
+    state: StateFlag = DEFAULT_STATE,
+    envoy: Annotated[
+        Path | None, typer.Option(help="The Envoy binary. Default: .tools/bin/envoy, or the PATH.")
+    ] = None,
+) -> None:
+    """Start the whole gateway on this machine, and stop it with Ctrl-C."""
+    typed = Typed(
+        policy=policy,
+        engines=tuple(engine or ()),
+        vllm=vllm,
+        workers=workers,
+        address=address,
+        port=port,
+        metrics_port=metrics_port,
+        state=state,
+        envoy=envoy,
+    )
+    screen = Screen()
+    layout = Layout(state.resolve())
+    try:
+        with claimed(layout), (layout.log / "up.log").open("a", encoding="utf-8") as output:
+            start_logging("up", stream=output)
+            asyncio.run(run_up(typed, layout, screen))
+    except (UpError, PolicyError, ConfigError, ChildError, OSError) as exc:
+        fail(str(exc))
+
+
+async def run_up(typed: Typed, layout: Layout, screen: Screen) -> None:
+    plan, policy = await make_plan(typed, layout, screen.step)
+    ready = Ready(
+        base_url=f"{plan.base_url}/v1",
+        metrics_url=f"http://{plan.address}:{plan.metrics_port}/metrics",
+        model=policy.models[0].name if policy.models else "MODEL",
+        demo=typed.policy is None,
+        layout=layout,
+        policy=plan.policy,
+        engines=", ".join(e for p in policy.pools for e in p.endpoints),
+    )
+    await Up(plan, policy, screen.step).run(lambda: screen.page(page(ready)))
+    screen.step("stopped")
+
+
+@keys_app.command("new")
+def keys_new(
+    name: Annotated[str, typer.Argument(help="Id of the key, shown in logs and the ledger.")],
+    tenant: Annotated[str, typer.Option(help="The tenant it belongs to.")],
+    project: Annotated[str | None, typer.Option(help="The project it is bound to.")] = None,
+    salt: Annotated[str, typer.Option(help="The `salt` of your policy.")] = "headgate",
+) -> None:
+    """Make a key: the key itself goes to stderr, its policy entry to stdout."""
+    made = new_key(salt, name, tenant, project)
+    typer.echo(f"The key, shown this once: {made.key}", err=True)
+    typer.echo(made.entry, nl=False)
+
+
+@policy_app.command("check")
+def policy_check(
+    directories: Annotated[list[Path], typer.Argument(help="Directories, joined in this order.")],
+) -> None:
+    """Load a policy and say what is wrong with it, all at once."""
+    try:
+        policy = load(directories)
+    except PolicyError as exc:
+        fail(str(exc))
+    else:
+        typer.echo(
+            f"ok: version {policy.version}, {len(policy.tenants)} tenants, {len(policy.keys)} keys, "
+            f"{len(policy.pools)} pools, {len(policy.models)} models"
+        )
+
+
+def fail(message: str) -> None:
+    """Say it on stderr and leave with exit code 1."""
+    typer.secho(message, err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,77 @@
+"""From what was typed to a `Plan` that can be carried out: every check before the first process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from extproc.cli.engines import EngineGroup, EngineProcess, group_given, plan_sim, write_policy
+from extproc.cli.layout import Layout
+from extproc.cli.local import plan_vllm
+from extproc.cli.preflight import UpError, check_port, find_envoy
+from extproc.cli.up import Plan
+from extproc.policy.load import load, names_pools
+from extproc.policy.models import Policy
+
+DEMO_POLICY = Path(__file__).parent.parent / "policy" / "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The flags of `headgate up`."""
+
+    policy: Path | None
+    engines: tuple[str, ...]
+    vllm: bool
+    workers: int
+    address: str
+    port: int
+    metrics_port: int
+    state: Path
+    envoy: Path | None
+
+
+async def make_plan(
+    typed: Typed, layout: Layout, say: Callable[[str], None]
+) -> tuple[Plan, Policy]:
+    """Decide what to start.
+
+    Raises:
+        UpError, PolicyError: What must be mended first.
+    """
+    envoy = find_envoy(typed.envoy, Path.cwd())
+    check_port(typed.address, typed.port, "--port")
+    check_port(typed.address, typed.metrics_port, "--metrics-port")
+    directories: tuple[Path, ...] = ((typed.policy or DEMO_POLICY).resolve(),)
+    groups, processes = await find_engines(typed, directories, say)
+    if groups:
+        write_policy(layout, groups)
+        directories = (*directories, layout.policy)
+    policy = load(directories)
+    plan = Plan(
+        layout=layout,
+        envoy=envoy,
+        address=typed.address,
+        port=typed.port,
+        metrics_port=typed.metrics_port,
+        workers=typed.workers,
+        policy=directories,
+        processes=processes,
+    )
+    return plan, policy
+
+
+async def find_engines(
+    typed: Typed, directories: Sequence[Path], say: Callable[[str], None]
+) -> tuple[Sequence[EngineGroup], Sequence[EngineProcess]]:
+    """Given engines; else a local vLLM if asked for; else the policy's own pools; else built-in."""
+    if typed.engines and typed.vllm:
+        raise UpError("--engine and --vllm exclude each other: give one of them.")
+    if typed.engines:
+        return await group_given(typed.engines), ()
+    if typed.vllm:
+        group, processes = await plan_vllm(Path(".vllm"), say)
+        return [group], processes
+    if names_pools(directories):
+        return (), ()
+    group, processes = plan_sim()
+    return [group], processes

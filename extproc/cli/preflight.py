@@ -1,0 +1,71 @@
+"""What must be right before anything is started: each problem is one line that says what to do."""
+
+import fcntl
+import shutil
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from extproc.cli.layout import Layout
+
+
+class UpError(Exception):
+    """`headgate up` cannot go on. The message is one line for the person who typed it."""
+
+
+def find_envoy(wanted: Path | None, here: Path) -> Path:
+    """Find the binary: the one asked for, `.tools/bin/envoy` here, or on the PATH."""
+    if wanted is not None:
+        if wanted.is_file():
+            return wanted.resolve()
+        raise UpError(f"--envoy: there is no file {wanted}")
+    local = here / ".tools" / "bin" / "envoy"
+    if local.is_file():
+        return local
+    if found := shutil.which("envoy"):
+        return Path(found)
+    raise UpError(
+        "There is no Envoy here: run `make .tools/.stamp`, or give its path with --envoy."
+    )
+
+
+def check_port(address: str, port: int, flag: str) -> None:
+    """Raises: UpError when something else listens there."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as exc:
+            reason = exc.strerror.lower() if exc.strerror else str(exc)
+            raise UpError(
+                f"Port {port} on {address} cannot be used ({reason}): choose another with {flag}."
+            ) from None
+
+
+def free_port() -> int:
+    """Find a port nobody listens on now. Another process may take it first; then we say so."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def claimed(layout: Layout) -> Generator[None]:
+    """Hold the state directory for one `up`. The kernel lets go of the lock however we end."""
+    try:
+        layout.make()
+        lock = layout.lock.open("w")
+    except OSError as exc:
+        raise UpError(f"--state: {exc.filename}: {exc.strerror}") from None
+    if not layout.fits_sockets():
+        raise UpError(f"--state: {layout.root} is too long for unix sockets: choose a shorter one.")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UpError(
+                f"Another `headgate up` uses {layout.root}: stop it, or choose another --state."
+            ) from None
+        yield

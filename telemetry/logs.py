@@ -1,0 +1,232 @@
+"""Log lines that a machine can read, and a person too.
+
+Every process of ours logs JSON to stderr, one object a line, or plain text on a terminal. What
+happened is an `Event`; everything else is a field. Whatever looks like a secret is masked in the
+finished line, so that no field, exception or library can leak one.
+
+    log = EventLog(__name__)
+    log.info(Event.READY, port=9090)
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TextIO
+
+import msgspec
+from pythonjsonlogger.msgspec import MsgspecFormatter
+
+
+class Event(StrEnum):
+    """Every event name there is, with what it means."""
+
+    LOG = "log"
+    """A line from a library; the text is in `message`."""
+    READY = "ready"
+    """This process serves."""
+    DRAINING = "draining"
+    """Asked to stop: finishing what is open."""
+    STOPPED = "stopped"
+    """Finished everything and leaves."""
+    DRAIN_INCOMPLETE = "drain_incomplete"
+    """Had to leave before everything was finished; the next start goes on from there."""
+    GAVE_UP = "gave_up"
+    """Cannot start or go on, for something outside this process: `reason` says what."""
+    FAULT = "fault"
+    """An exception that nobody expected; the process ends."""
+
+    REQUEST_SETTLED = "request_settled"
+    """One request has its row; the fields say how it ended."""
+    REQUEST_UNSETTLED = "request_unsettled"
+    """A lease ran out without an end: Envoy was killed, or its log was lost."""
+    LINES_BAD = "lines_bad"
+    """Lines that could not be read; their content is not repeated here."""
+    LEDGER_FAULT = "ledger_fault"
+    """The ledger could not be written; the same lines are tried again."""
+    LEDGER_BACK = "ledger_back"
+    """The ledger takes rows again."""
+    FILE_TRUNCATED = "file_truncated"
+    """A file became shorter than what was read of it; it is read again from its start."""
+
+    FILTER_FAULT = "filter_fault"
+    """A filter raised; its policy `on_fault` says what became of the request."""
+    SETTLE_FAULT = "settle_fault"
+    """A filter raised while settling; the ledger does not depend on it."""
+    WIRE_FAULT = "wire_fault"
+    """Envoy sent what the protocol does not allow there; the request was refused."""
+    STREAM_FAULT = "stream_fault"
+    """An exception outside any filter while a request was served; it was refused."""
+    ENDPOINT_UNHEALTHY = "endpoint_unhealthy"
+    """An engine does not answer its probe and is not picked any more."""
+    ENDPOINT_HEALTHY = "endpoint_healthy"
+    """It answers again."""
+    POLICY_LOADED = "policy_loaded"
+    """A policy version is in force; streams that began earlier keep theirs."""
+    POLICY_REJECTED = "policy_rejected"
+    """The policy's files have mistakes; what was in force stays."""
+    POOL_NEEDS_RESTART = "pool_needs_restart"
+    """A new pool was named; Envoy learns of new endpoints at once, of new pools at its next start."""
+    PROCESS_STARTED = "process_started"
+    PROCESS_EXITED = "process_exited"
+    """A child ended that should not have; it is started again."""
+
+
+_MASK = "***"
+_START = r"(?:(?<![A-Za-z0-9_])|(?<=\\[bfnrt]))"
+"""Where a word starts, also in JSON text, where a line break before it reads `\\n`."""
+_SPACE = r"(?:\s|\\[nrt])+"
+_SECRETS = (
+    (re.compile(rf"(?i){_START}(bearer{_SPACE})[^\s\"'\\,;]+"), rf"\1{_MASK}"),
+    # Base64 of credentials has a capital, a digit or padding; "basic configuration" has not.
+    (
+        re.compile(
+            rf"{_START}((?i:basic){_SPACE})(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/]{{8,}}={{0,2}}"
+        ),
+        rf"\1{_MASK}",
+    ),
+    (re.compile(rf"{_START}(sk-)[A-Za-z0-9_\-]{{4,}}"), rf"\1{_MASK}"),
+    (
+        re.compile(rf"{_START}eyJ[\w\-]{{8,}}\.[\w\-]+(?:\.[\w\-]*)?"),
+        _MASK,
+    ),  # a JWT: base64 of `{"`
+    (re.compile(r"(\w://[^\s/:@\"]*:)[^\s/@\"]+(@)"), rf"\1{_MASK}\2"),  # redis://user:secret@host
+)
+_SECRET_FIELDS = re.compile(
+    r"(?i)(.*[-_])?(authorization|cookie|password|passwd|secret|credentials?|(api|private)[-_]?key)"
+)
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def redact(text: str) -> str:
+    """Mask whatever looks like an API key, a bearer or basic credential, a JWT or a URL password."""
+    for pattern, mask in _SECRETS:
+        text = pattern.sub(mask, text)
+    return text
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {
+        name: _MASK if _SECRET_FIELDS.fullmatch(name) else value
+        for name, value in vars(record).items()
+        if name not in _STANDARD and not name.startswith("_")
+    }
+
+
+def _head(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
+    """Split a record into the event name and its fields."""
+    if isinstance(record.msg, Event):
+        return record.msg.value, _fields(record)
+    return Event.LOG.value, {"message": record.getMessage(), **_fields(record)}
+
+
+class JsonFormatter(MsgspecFormatter):
+    """`{"time", "level", "event", "role", "pid", "logger", ...fields, "exception"}`."""
+
+    def __init__(self, role: str) -> None:
+        # The base class gives no type to one of its parameters.
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        event, fields = _head(record)
+        line: dict[str, object] = {
+            "time": _time(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": event,
+            "role": self._role,
+            "pid": record.process,
+            "logger": record.name,
+            **fields,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return redact(self.serialize_log_record(line))
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:00.123 INFO  settle ready port=9090`, in UTC as everywhere else."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        event, fields = _head(record)
+        time = _time(record).strftime("%H:%M:%S.%f")[:-3]
+        words = [f"{time} {record.levelname:<7} {self._role} {event}"]
+        words += [f"{name}={_word(value)}" for name, value in fields.items()]
+        line = " ".join(words)
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return redact(line)
+
+
+def _time(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    return msgspec.json.encode(text).decode() if not text or re.search(r"[\s\"=]", text) else text
+
+
+class EventLog:
+    """Logs events with fields. Cheap when the level is off: nothing is formatted."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def is_on(self, level: int = logging.INFO) -> bool:
+        """Ask before gathering costly fields."""
+        return self._logger.isEnabledFor(level)
+
+    def info(self, event: Event, **fields: object) -> None:
+        self._log(logging.INFO, event, fields)
+
+    def warning(self, event: Event, **fields: object) -> None:
+        self._log(logging.WARNING, event, fields)
+
+    def error(self, event: Event, fault: BaseException | None = None, **fields: object) -> None:
+        """Log an error; with `fault`, also its traceback."""
+        self._log(logging.ERROR, event, fields, fault)
+
+    def _log(
+        self,
+        level: int,
+        event: Event,
+        fields: Mapping[str, object],
+        fault: BaseException | None = None,
+    ) -> None:
+        if not self.is_on(level):
+            return
+        # A field may be called `name` or `args`, which logging keeps for itself.
+        extra = {f"{name}_" if name in _STANDARD else name: v for name, v in fields.items()}
+        self._logger.log(level, event, extra=extra, exc_info=fault)
+
+
+def start_logging(
+    role: str,
+    *,
+    level: str = "info",
+    form: str = "auto",
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log line of this process to `stream` (stderr). Call once, from `__main__`.
+
+    `form` is `json`, `text`, or `auto`: text on a terminal, JSON anywhere else. Libraries log
+    from WARNING up. Raises ValueError for an unknown level or form.
+    """
+    out = sys.stderr if stream is None else stream
+    if form not in ("auto", "json", "text"):
+        raise ValueError(f"log form {form!r}: choose auto, json or text")
+    text = form == "text" or (form == "auto" and out.isatty())
+    output = logging.StreamHandler(out)
+    output.setFormatter(TextFormatter(role) if text else JsonFormatter(role))
+    root = logging.getLogger()
+    root.handlers[:] = [output]
+    root.setLevel(level.upper())
+    for library in ("aiohttp", "asyncio", "grpc", "watchfiles"):
+        logging.getLogger(library).setLevel(max(logging.WARNING, root.level))

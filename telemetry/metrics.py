@@ -1,0 +1,127 @@
+"""Every metric of the product, in one table, and the sets that processes write.
+
+The settle process writes its set alone and exactly, from ledger rows. Each worker writes one of
+its own into prometheus_client's multiprocess files; `exposition.py` adds them up. A worker must
+be started with `PROMETHEUS_MULTIPROC_DIR` in its environment (prometheus_client looks at it when
+it is imported), the settle process without it.
+"""
+
+from prometheus_client import CollectorRegistry
+
+from telemetry.bounded import Counter, Gauge, Histogram, Metric
+
+DECISION_BUCKETS_S = (
+    50e-6, 100e-6, 200e-6, 400e-6, 700e-6, 1e-3, 1.5e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+)  # fmt: skip
+"""Dense where a decision should be (0.2-1.5 ms) and up to Envoy's message timeout."""
+
+TTFT_BUCKETS_S = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0,
+)  # fmt: skip
+"""Dense around the objectives people set for chat (0.2-1 s); a full engine queues for a minute."""
+
+REQUEST_BUCKETS_S = (
+    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0,
+)  # fmt: skip
+"""A refusal takes milliseconds, a long completion ten minutes."""
+
+LAG_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
+"""Healthy is below 0.3 s: Envoy flushes its log every 0.1 s, we commit every 0.1 s."""
+
+# fmt: off
+# Written by the settle process, from ledger rows.
+REQUESTS = Metric("requests_total", "requests", ("tenant", "model", "status"), fixed=("status",),
+    help="Requests that ended, by HTTP status; 0: the client left before an answer.")
+DENIALS = Metric("denials_total", "requests", ("reason",),
+    help="Requests that Headgate refused, by reason code.")
+TOKENS = Metric("tokens_total", "tokens", ("tenant", "model", "kind"), fixed=("kind",),
+    help="Tokens the engines reported: prompt, completion, and cached, which is a part of prompt.")
+TTFT = Metric("ttft_seconds", "seconds", ("model",), buckets=TTFT_BUCKETS_S,
+    help="Time to first token of successful answers, as Envoy measured it.")
+REQUEST = Metric("request_seconds", "seconds", ("model",), buckets=REQUEST_BUCKETS_S,
+    help="From the first byte in to the last byte out, as Envoy measured it.")
+IN_FLIGHT = Metric("requests_in_flight", "requests", ("model",),
+    help="Requests forwarded to an engine that have not ended yet.")
+SETTLE_LAG = Metric("settle_lag_seconds", "seconds", buckets=LAG_BUCKETS_S,
+    help="From the end of a request to its row in the ledger.")
+SETTLE_LAG_LAST = Metric("settle_lag_last_seconds", "seconds",
+    help="The longest settle lag in the latest commit.")
+UNSETTLED = Metric("unsettled_total", "requests",
+    help="Requests whose lease ran out without an end.")
+LOG_LINES_BAD = Metric("log_lines_bad_total", "lines", ("source",), fixed=("source",),
+    help="Lines that could not be read, by source: log or journal.")
+LEDGER_FAULTS = Metric("ledger_faults_total", "faults",
+    help="Commits that failed and were tried again.")
+
+# Written by every worker.
+DECISION = Metric("decision_seconds", "seconds", ("outcome",), buckets=DECISION_BUCKETS_S,
+    help="Time spent deciding, by outcome: forward, deny, reply or fault.", fixed=("outcome",))
+DECISIONS = Metric("decisions_total", "decisions", ("outcome",), fixed=("outcome",),
+    help="Decisions made, by outcome: forward, deny, reply or fault.")
+FILTER_FAULTS = Metric("filter_faults_total", "faults", ("filter",),
+    help="Exceptions inside a filter.")
+WIRE_FAULTS = Metric("wire_faults_total", "faults", ("kind",), fixed=("kind",),
+    help="Messages from Envoy that the protocol does not allow where they came.")
+REQUEST_BYTES = Metric("request_bytes_in_flight", "bytes",
+    help="Bytes of request bodies that workers hold now.")
+ENDPOINTS_HEALTHY = Metric("endpoints_healthy", "endpoints", ("pool",), across="livemin",
+    help="Endpoints that may be picked, as the most pessimistic worker sees it.")
+POLICY_INFO = Metric("policy_info", "workers", ("policy",),
+    help="Workers that serve this policy version.")
+POLICY_RELOADS = Metric("policy_reloads_total", "reloads", ("result",), fixed=("result",),
+    help="Policy loads, by result: ok or rejected.")
+# fmt: on
+
+SETTLE_METRICS = (
+    REQUESTS, DENIALS, TOKENS, TTFT, REQUEST, IN_FLIGHT, SETTLE_LAG, SETTLE_LAG_LAST, UNSETTLED,
+    LOG_LINES_BAD, LEDGER_FAULTS,
+)  # fmt: skip
+WORKER_METRICS = (
+    DECISION, DECISIONS, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
+    POLICY_RELOADS,
+)  # fmt: skip
+
+
+class SettleMetrics:
+    """What the settle process counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(REQUESTS, registry)
+        self.denials = Counter(DENIALS, registry)
+        self.tokens = Counter(TOKENS, registry)
+        self.ttft = Histogram(TTFT, registry)
+        self.request = Histogram(REQUEST, registry)
+        self.in_flight = Gauge(IN_FLIGHT, registry)
+        self.settle_lag = Histogram(SETTLE_LAG, registry)
+        self.settle_lag_last = Gauge(SETTLE_LAG_LAST, registry)
+        self.unsettled = Counter(UNSETTLED, registry)
+        self.log_lines_bad = Counter(LOG_LINES_BAD, registry)
+        self.ledger_faults = Counter(LEDGER_FAULTS, registry)
+
+
+class WorkerMetrics:
+    """What a worker counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.decision = Histogram(DECISION, registry)
+        self.decisions = Counter(DECISIONS, registry)
+        self.filter_faults = Counter(FILTER_FAULTS, registry)
+        self.wire_faults = Counter(WIRE_FAULTS, registry)
+        self.request_bytes = Gauge(REQUEST_BYTES, registry)
+        self.endpoints_healthy = Gauge(ENDPOINTS_HEALTHY, registry)
+        self.policy_reloads = Counter(POLICY_RELOADS, registry)
+        self._policy_info = Gauge(POLICY_INFO, registry)
+        self._policy: str | None = None
+
+    def decided(self, outcome: str, seconds: float) -> None:
+        """Count one decision. `outcome` is `forward`, `deny`, `reply` or `fault`."""
+        self.decision.observe(seconds, outcome)
+        self.decisions.add(outcome)
+
+    def serve_policy(self, policy: str) -> None:
+        """Say which policy version this worker serves from now on."""
+        if self._policy is not None:
+            self._policy_info.set(0, self._policy)
+        self._policy_info.set(1, policy)
+        self._policy = policy
