@@ -17,6 +17,9 @@ from extproc.cli.screen import Ready, Screen, page
 from extproc.cli.up import Up
 from extproc.errors import PolicyError
 from extproc.policy.load import load
+from ledger.report import Form, UsageOptions, report_usage
+from ledger.store import LedgerError
+from ledger.usage import DIMENSIONS, UsageError
 from telemetry.logs import start_logging
 
 DEFAULT_STATE = Path(".headgate")
@@ -92,6 +95,30 @@ async def run_up(typed: Typed, layout: Layout, screen: Screen) -> None:
     )
     await Up(plan, policy, screen.step).run(lambda: screen.page(page(ready)))
     screen.step("stopped")
+
+
+@app.command()
+def usage(
+    by: Annotated[
+        str, typer.Option(help=f"What to group by, comma-separated: {', '.join(DIMENSIONS)}.")
+    ] = "tenant,model",
+    since: Annotated[
+        str, typer.Option(help="From when: 30m, 1h, 7d before now, or an ISO time (UTC).")
+    ] = "24h",
+    until: Annotated[str | None, typer.Option(help="Until when, the same way.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+    state: StateFlag = DEFAULT_STATE,
+) -> None:
+    """Say who used what, out of the ledger."""
+    if as_json and as_csv:
+        fail("--json and --csv exclude each other.")
+    form: Form = "json" if as_json else "csv" if as_csv else "table"
+    options = UsageOptions(Layout(state).ledger, by=by, since=since, until=until, form=form)
+    try:
+        report_usage(options, sys.stdout)
+    except (UsageError, LedgerError) as exc:
+        fail(str(exc))
 
 
 @keys_app.command("new")

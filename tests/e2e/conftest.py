@@ -104,7 +104,7 @@ class Gateway:
         return self.process.wait(STOP_S)
 
 
-def start(state, *flags, env=None):
+def start(state, *flags, env=None, start_s=START_S):
     port, metrics_port = free_port(), free_port()
     command = [
         sys.executable, "-m", "extproc.cli", "up", "--state", str(state), "--port", str(port),
@@ -125,13 +125,13 @@ def start(state, *flags, env=None):
         assert process.poll() is None, said.read_text()
         return "Headgate is ready" in said.read_text()
 
-    wait_for(ready, START_S, "the gateway")
+    wait_for(ready, start_s, "the gateway")
     return gateway
 
 
 @contextlib.contextmanager
-def running(state, *flags, env=None):
-    gateway = start(state, *flags, env=env)
+def running(state, *flags, env=None, start_s=START_S):
+    gateway = start(state, *flags, env=env, start_s=start_s)
     try:
         yield gateway
     finally:
