@@ -56,7 +56,7 @@ async def test_killed_workers_harm_no_request_that_is_decided(own):
         killed = set()
         for _ in range(4):
             await asyncio.sleep(2)
-            victim = sorted(set(own.worker_pids()) - killed)[0]
+            victim = min(set(own.worker_pids()) - killed)
             killed.add(victim)
             os.kill(victim, signal.SIGKILL)
 

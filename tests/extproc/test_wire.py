@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
+from extproc.dialects.sse import Splitter
 from extproc.errors import DownstreamGoneError, WireError
 from extproc.filter import AnswerMode, Filter
 from extproc.pipeline import Pipeline
@@ -22,6 +23,7 @@ from extproc.request import Body, Model, Prompt, Route
 from extproc.stores.memory import MemoryMeter
 from extproc.stream import serve
 from extproc.wire import PIECE_BYTES, EnvoyStream
+from tests.extproc.chunking import chunked, recorded
 
 NONE, STREAMED, BUFFERED = ProcessingMode.NONE, ProcessingMode.STREAMED, ProcessingMode.BUFFERED
 PARTIAL, DUPLEX = ProcessingMode.BUFFERED_PARTIAL, ProcessingMode.FULL_DUPLEX_STREAMED
@@ -274,20 +276,18 @@ async def test_too_large_a_body_is_refused_where_envoy_does_not_bound_it():
         ((head(),), DownstreamGoneError),
         ((body(),), WireError),
         ((head(), head()), WireError),
-        ((head(), TRAILERS, body()), WireError),
         ((head(DUPLEX), body(end=False)), DownstreamGoneError),
         ((head(DUPLEX), body(), part(b"x"), head()), WireError),
     ],
 )
 async def test_disorder_is_a_fault_and_never_a_wait(messages, error):
-    if messages == (head(), TRAILERS, body()):
-        error = None  # trailers may only follow a body; a body that never came is an empty one
-    if error is None:
-        script = await play(*messages, decide=Refuse())
-        assert script.kinds()[-1] == "immediate_response"
-    else:
-        with pytest.raises(error):
-            await play(*messages)
+    with pytest.raises(error):
+        await play(*messages)
+
+
+async def test_trailers_without_a_body_are_an_empty_body():
+    script = await play(head(), TRAILERS, body(), decide=Refuse())
+    assert script.kinds() == ["request_headers", "immediate_response"]
 
 
 async def test_observability_mode_is_refused():
@@ -323,9 +323,7 @@ async def test_held_bytes_at_trailers():
     with pytest.raises(WireError, match="trailers came"):
         await play(head(), body(), answer_head(), part(b"hey"), ANSWER_TRAILERS, decide=wish)
     duplex = Decide(Shout, AnswerMode.DUPLEX)
-    script = await play(
-        head(), body(), answer_head(), part(b"hey"), ANSWER_TRAILERS, decide=duplex
-    )
+    script = await play(head(), body(), answer_head(), part(b"hey"), ANSWER_TRAILERS, decide=duplex)
     assert downstream(script) == b"HEY!"
     assert script.kinds()[-1] == "response_trailers"
 
@@ -355,3 +353,38 @@ async def test_any_chunking_gives_the_same_answer(data, cuts, mode, trailers):
     wish = AnswerMode.STREAMED if mode == STREAMED else AnswerMode.DUPLEX
     script = await play(head(), body(), answer_head(), *parts, decide=Decide(Shout, wish))
     assert downstream(script) == data.upper() + b"!"
+
+
+class Note:
+    """Lets every event pass and keeps what it said."""
+
+    def __init__(self):
+        self.splitter, self.events = Splitter(), []
+
+    def feed(self, chunk):
+        return self.note(self.splitter.feed(chunk))
+
+    def finish(self):
+        return self.note(self.splitter.finish())
+
+    def note(self, events):
+        self.events += [event.data for event in events]
+        return b"".join(event.raw for event in events)
+
+    def usage(self):
+        said = [msgspec.json.decode(data) for data in self.events if data.startswith(b"{")]
+        return [event["usage"] for event in said if event.get("usage")][-1:]
+
+
+@given(answer=st.sampled_from(recorded("text/event-stream")), data=st.data())
+async def test_recorded_streams_are_the_same_however_cut(answer, data):
+    whole, cut = Note(), Note()
+    for note, chunks in ((whole, [answer]), (cut, data.draw(chunked(answer)))):
+        parts = [part(chunk) for chunk in chunks]
+        decide = Decide(lambda n=note: n, AnswerMode.STREAMED)
+        script = await play(
+            head(), body(), answer_head(), *parts, part(b"", end=True), decide=decide
+        )
+        assert downstream(script) == answer
+    assert cut.events == whole.events
+    assert cut.usage() == whole.usage()
