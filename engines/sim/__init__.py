@@ -1,0 +1,56 @@
+"""The built-in engine: an OpenAI-shaped server that answers like vLLM 0.32 and needs no model.
+
+    python -m engines.sim --model tiny --port 8000 --ttft-ms 20 --itl-ms 5
+
+It serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models, /tokenize, /health and
+/metrics. The words mean nothing; the protocol, the counts, the prefix cache and the pace are real.
+
+A map of the package, in the order a request meets it:
+
+    app.py       HTTP: routes, reading a body, sending an answer at its pace, breaking it on purpose
+    request.py   a body becomes a checked value, or a refusal that names the field
+    tokens.py    the tokenizer and the chat template
+    engine.py    the engine itself: which requests run, and how far each one is by now
+    cache.py     the prefix cache
+    answer.py    the words of an answer, decided by the prompt alone
+    bodies.py    JSON answers, in vLLM's order of keys
+    chunks.py    the events of a stream, in vLLM's order
+    metrics.py   vLLM's counters and histograms
+    faults.py    the faults a request may ask for
+
+Counting by hand
+    One token is one word, one ideograph or one other mark; the space before it belongs to it, space
+    at the very end counts nothing. `Hello, world!` is four tokens, `你好` two. `<|name|>` is one.
+    A chat is rendered as `<|role|>content<|end|>` per message and `<|assistant|>` at the end: its
+    prompt_tokens are the tokens of all contents, two per message, and one. An image is one token;
+    `tools` and `tool_calls` count as the JSON text that was sent. completion_tokens are the tokens
+    of the text, and one more (the end-of-text token, which has no text) when finish_reason is
+    "stop". A stop string ends the answer at the token that completes it.
+
+Same request, same answer
+    The words depend on the rendered prompt, on `seed` and on the index of the choice, in every
+    process and forever. Left alone, an answer ends after 16 to 79 tokens and its end-of-text
+    token; `max_tokens`, `min_tokens`, `ignore_eos` and `stop` do what they do in vLLM. Temperature
+    and the other sampling settings are read and change nothing.
+
+The member `x_sim`
+    Any request may carry it: {"ttft_ms": 500, "itl_ms": 20, "fault": "cut_after:3"}. Each part is
+    optional. The faults:
+
+    error_500, error_503    answered at once, in vLLM's error shape
+    cut_before_headers      the connection closes after the time to first token, without an answer
+    cut_after_headers       ... right after the response headers
+    cut_after:N             ... after N events of a stream, or N bytes of a JSON answer
+    hang                    nothing is ever sent; over when the client leaves
+    slow                    ten times the time to first token and between tokens
+    huge:M                  the first word of every choice is M letters long (still one token)
+    drip:N                  the answer leaves in pieces of N bytes, whatever they cut through
+
+    Embeddings know the same faults, `huge` excepted. `--fail-rate 0.05` answers that share of all
+    requests with 503, the same ones in every run of the same `--seed`.
+
+What differs from vLLM
+    Requests never wait for each other: there is no batch limit, num_requests_waiting is always 0,
+    and the time to first token does not depend on the prompt. No logprobs, no tool calls, no
+    `echo`. Embeddings come from the same model that chats.
+"""

@@ -1,0 +1,187 @@
+"""HTTP: routes, reading a body, answering. Bad input is answered with 4xx, always.
+
+The life of a request is `_generate`, top to bottom.
+"""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+from aiohttp import web
+
+from engines.sim.bodies import (
+    Head,
+    chat_body,
+    completion_body,
+    embedding_body,
+    error_body,
+    models_body,
+    tokenize_body,
+)
+from engines.sim.chunks import Stream
+from engines.sim.engine import Run, SimEngine
+from engines.sim.faults import Kind
+from engines.sim.metrics import Exposition, Load
+from engines.sim.refusal import RefusedError
+from engines.sim.request import Generation, Order, Reader
+from engines.sim.sending import (
+    CutError,
+    hang_up,
+    hold,
+    json_answer,
+    send_body,
+    send_events,
+    until,
+)
+
+BODY_BYTES_MAX = 64 << 20  # four times what the gateway lets through
+
+_ERRORS = {Kind.ERROR_500: 500, Kind.ERROR_503: 503}
+_PREFIXES = {"chat": "chatcmpl-", "completions": "cmpl-"}
+_EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
+
+
+class Service:
+    """The HTTP side of one engine process."""
+
+    def __init__(self, engine: SimEngine, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+        settings = engine.settings
+        self._body_bytes_max = body_bytes_max
+        self._engine = engine
+        self._settings = settings
+        self._reader = Reader(settings.models, engine.tokenizer, settings.max_model_len)
+        self._created = int(time.time())
+        self._exposition = Exposition(
+            engine.meter,
+            settings.models[0],
+            {
+                "block_size": str(settings.block_size),
+                "cache_dtype": "auto",
+                "enable_prefix_caching": "True",
+                "num_gpu_blocks": str(settings.num_blocks),
+            },
+        )
+        self._unique = secrets.token_hex(4)
+        self._numbers = count(1)
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[_answer_errors], client_max_size=self._body_bytes_max)
+        app.add_routes(
+            [
+                web.post("/v1/chat/completions", self._chat),
+                web.post("/v1/completions", self._complete),
+                web.post("/v1/embeddings", self._embed),
+                web.get("/v1/models", self._models),
+                web.post("/tokenize", self._tokenize),
+                web.get("/health", self._health),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        return app
+
+    async def _chat(self, http: web.Request) -> web.StreamResponse:
+        return await self._generate(http, self._reader.chat)
+
+    async def _complete(self, http: web.Request) -> web.StreamResponse:
+        return await self._generate(http, self._reader.completion)
+
+    async def _generate(
+        self, http: web.Request, read: Callable[[bytes], Generation]
+    ) -> web.StreamResponse:
+        request = read(await _body(http))
+        self._fail_if_told(request.order)
+        run = self._engine.start(request, time.monotonic())
+        completed = False
+        try:
+            await hold(request.order.fault, run.first_s)
+            send = self._stream if request.stream else self._whole
+            answer = await send(http, request, run)
+            completed = True
+            return answer
+        finally:
+            # Also when the client has left: then this handler is cancelled, at any await above.
+            self._engine.finish(run, time.monotonic(), completed=completed)
+
+    async def _stream(self, http: web.Request, request: Generation, run: Run) -> web.StreamResponse:
+        out = web.StreamResponse(headers=_EVENT_STREAM)
+        await out.prepare(http)  # long before the first token, like vLLM
+        stream = Stream(request.operation, self._head(http, request), run, request.usage)
+        first_s, itl_s = run.first_s, run.itl_s
+        timed = ((first_s + step * itl_s, event) for step, event in stream.events())
+        await send_events(out, timed, request.order.fault)
+        return out
+
+    async def _whole(self, http: web.Request, request: Generation, run: Run) -> web.StreamResponse:
+        await until(run.last_s)
+        write = chat_body if request.operation == "chat" else completion_body
+        return await send_body(http, write(self._head(http, request), run), request.order.fault)
+
+    async def _embed(self, http: web.Request) -> web.StreamResponse:
+        request = self._reader.embedding(await _body(http))
+        self._fail_if_told(request.order)
+        ttft_s, _ = self._engine.pace(request.order)
+        due_s = time.monotonic() + ttft_s
+        await hold(request.order.fault, due_s)
+        await until(due_s)
+        self._engine.embed(request.prompts)
+        head = Head(f"embd-{self._id(http, None)}", int(time.time()), self._settings.models[0])
+        return await send_body(http, embedding_body(head, request), request.order.fault)
+
+    async def _tokenize(self, http: web.Request) -> web.Response:
+        text, with_pieces = self._reader.tokenize(await _body(http))
+        body = tokenize_body(text, self._settings.max_model_len, with_pieces=with_pieces)
+        return json_answer(body)
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return json_answer(models_body(self._settings, self._created))
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        now_s = time.monotonic()
+        self._engine.catch_up(now_s)
+        load = Load(self._engine.running, 0, self._engine.kv_cache_usage(now_s))
+        text = self._exposition.text(load)
+        return web.Response(body=text, headers={"Content-Type": self._exposition.content_type})
+
+    def _fail_if_told(self, order: Order) -> None:
+        if order.fault and order.fault.kind in _ERRORS:
+            raise RefusedError.failed(_ERRORS[order.fault.kind])
+        if self._engine.fails_by_chance():
+            raise RefusedError.failed(503)
+
+    def _head(self, http: web.Request, request: Generation) -> Head:
+        name = _PREFIXES[request.operation] + self._id(http, request.request_id)
+        return Head(name, int(time.time()), self._settings.models[0])
+
+    def _id(self, http: web.Request, given: str | None) -> str:
+        """The caller's own id, in vLLM's order of preference, or a new one."""
+        new = f"{self._unique}{next(self._numbers):08x}"
+        return http.headers.get("X-Request-Id") or given or new
+
+
+async def _body(http: web.Request) -> bytes:
+    media_type = http.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise RefusedError.malformed("Content-Type must be application/json", "body")
+    return await http.read()
+
+
+@web.middleware
+async def _answer_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except RefusedError as refused:
+        return json_answer(error_body(refused), refused.status)
+    except web.HTTPException as refused:  # no such path or method, or too large a body
+        answer = json_answer(b'{"detail":"%b"}' % refused.reason.encode(), refused.status)
+        if "Allow" in refused.headers:
+            answer.headers["Allow"] = refused.headers["Allow"]
+        return answer
+    except CutError:
+        hang_up(request)
+        return web.Response()  # goes nowhere

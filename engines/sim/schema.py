@@ -1,0 +1,101 @@
+"""The bodies that clients may send, as vLLM reads them: unknown members are ignored.
+
+Only types and ranges that the form itself can express; request.py checks the rest.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct
+
+INT64 = Meta(ge=-(2**63), le=2**63 - 1)
+DelayMs = Annotated[float, Meta(ge=0, le=3_600_000)]
+
+# msgspec takes one kind of list per union, so a prompt of token ids is told apart afterwards.
+Texts = str | list[str | int | list[int]]
+
+
+class Part(Struct):
+    """One part of a message. Whatever is not text counts as an image."""
+
+    type: str
+    text: str | None = None
+
+
+class Message(Struct):
+    role: Annotated[str, Meta(pattern=r"^\w{1,32}$")]
+    content: str | list[Part] | None = None
+    tool_calls: Raw = Raw()
+
+
+class StreamOptions(Struct):
+    include_usage: bool | None = False
+    continuous_usage_stats: bool | None = False
+
+
+class Sim(Struct):
+    """The member `x_sim`; see the package's text."""
+
+    ttft_ms: DelayMs | None = None
+    itl_ms: DelayMs | None = None
+    fault: str | None = None
+
+
+class Body(Struct, kw_only=True):
+    """What all bodies share. Without a model the engine answers with its first one."""
+
+    model: str | None = None
+    x_sim: Sim | None = None
+
+
+class GenerationBody(Body, kw_only=True):
+    max_tokens: Annotated[int, INT64] | None = None
+    min_tokens: Annotated[int, INT64] = 0
+    n: Annotated[int, INT64] | None = 1
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    stop: str | list[str] | None = None
+    seed: Annotated[int, INT64] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    ignore_eos: bool = False
+    cache_salt: str | None = None
+    request_id: str | None = None
+
+
+class ChatBody(GenerationBody, kw_only=True):
+    messages: list[Message]
+    max_completion_tokens: Annotated[int, INT64] | None = None
+    tools: Raw = Raw()
+
+
+class CompletionBody(GenerationBody, kw_only=True):
+    prompt: Texts | None = None
+
+
+class EmbeddingBody(Body, kw_only=True):
+    input: Texts
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Meta(ge=1, le=4096)] | None = None
+
+
+class TokenizeBody(Body, kw_only=True):
+    prompt: str | None = None
+    messages: list[Message] | None = None
+    return_token_strs: bool | None = False
+
+
+def field_of(message: str) -> str:
+    """The field that msgspec complains of, as vLLM writes it: body.messages.0.role."""
+    path = re.search(r"at `\$(.*)`$", message)
+    missing = re.search(r"missing required field `(\w+)`", message)
+    field = "body" if path is None else "body" + re.sub(r"\[(\d+|\.\.\.)\]", r".\1", path[1])
+    return field if missing is None else f"{field}.{missing[1]}"
+
+
+def place_of(message: str, raw: bytes) -> str:
+    """Where a body stops being JSON, as vLLM writes it: body.BYTE."""
+    if "truncated" in message:
+        return f"body.{len(raw)}"
+    found = re.search(r"\(byte (\d+)\)$", message)
+    return "body" if found is None else f"body.{found[1]}"

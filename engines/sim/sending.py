@@ -1,0 +1,110 @@
+"""How an answer leaves: at its pace, and broken where the request asked for it.
+
+One timer per moment at which something is due, always set against the plan and never against the
+last write, so lateness does not add up; what is overdue leaves in one write, still as separate
+events.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from itertools import islice
+from math import inf
+
+from aiohttp import web
+
+from engines.sim.faults import Fault, Kind
+
+# uvloop's timers count whole milliseconds: a shorter wait would return at once, and the stream
+# would run ahead of its plan.
+_SHORTEST_WAIT_S = 0.001
+# Enough to keep system calls rare, and what a socket takes without blocking.
+_BATCH_BYTES = 1 << 16
+
+_BODY_FAULTS = (Kind.CUT_AFTER_HEADERS, Kind.CUT_AFTER, Kind.DRIP)
+
+
+class CutError(Exception):
+    """The connection has to be closed here; whoever holds it does so."""
+
+
+async def until(due_s: float) -> None:
+    """Wait for a moment of `time.monotonic`. Never returns for +inf."""
+    if due_s == inf:
+        await asyncio.get_running_loop().create_future()
+    wait_s = due_s - time.monotonic()
+    if wait_s > 0:
+        await asyncio.sleep(wait_s)
+
+
+async def hold(fault: Fault | None, first_s: float) -> None:
+    """The faults that come before any answer: wait as long as a token would take, then cut."""
+    if fault and fault.kind in (Kind.HANG, Kind.CUT_BEFORE_HEADERS):
+        await until(first_s)
+        raise CutError
+
+
+async def send_events(
+    out: web.StreamResponse, events: Iterable[tuple[float, bytes]], fault: Fault | None
+) -> None:
+    """Write events when they are due. Raises CutError where the fault ends the stream."""
+    match fault:
+        case Fault(kind=Kind.CUT_AFTER | Kind.CUT_AFTER_HEADERS, amount=amount):
+            await _send_batches(out, islice(events, amount))
+            raise CutError
+        case Fault(kind=Kind.DRIP, amount=amount):
+            for due_s, event in events:
+                await until(due_s)
+                await _drip(out, event, amount)
+        case _:
+            await _send_batches(out, events)
+
+
+async def send_body(http: web.Request, body: bytes, fault: Fault | None) -> web.StreamResponse:
+    """Answer with a JSON body. Raises CutError where the fault ends it."""
+    if fault is None or fault.kind not in _BODY_FAULTS:
+        return json_answer(body)
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    out = web.StreamResponse(headers=headers)
+    await out.prepare(http)
+    if fault.kind is Kind.DRIP:
+        await _drip(out, body, fault.amount)
+        return out
+    if fault.amount:
+        await out.write(body[: fault.amount])
+    raise CutError
+
+
+def json_answer(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def hang_up(http: web.Request) -> None:
+    """Close the connection after what was written so far: no end of body, no further answer."""
+    if http.transport is not None:
+        http.transport.close()
+
+
+async def _send_batches(out: web.StreamResponse, events: Iterable[tuple[float, bytes]]) -> None:
+    batch: list[bytes] = []
+    batched_bytes = 0
+    now_s = time.monotonic()
+    for due_s, event in events:
+        wait_s = due_s - now_s
+        if batch and (wait_s > 0 or batched_bytes > _BATCH_BYTES):
+            await out.write(b"".join(batch))
+            batch.clear()
+            batched_bytes = 0
+        if wait_s > 0:
+            await asyncio.sleep(max(due_s - time.monotonic(), _SHORTEST_WAIT_S))
+            now_s = max(time.monotonic(), due_s)
+        batch.append(event)
+        batched_bytes += len(event)
+    if batch:
+        await out.write(b"".join(batch))
+
+
+async def _drip(out: web.StreamResponse, data: bytes, size: int) -> None:
+    for start in range(0, len(data), size):
+        await out.write(data[start : start + size])
+        await asyncio.sleep(0)  # else the loop joins the writes of one turn
