@@ -98,6 +98,9 @@ _SECRET_FIELDS = re.compile(
     r"(?i)(.*[-_])?(authorization|cookie|password|passwd|secret|credentials?|(api|private)[-_]?key)"
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_HEAD = frozenset({"time", "level", "event", "role", "pid", "logger", "exception"})
+_TAKEN = _STANDARD | _HEAD
+"""Field names that a line has already; a field called so gets an underscore."""
 
 
 def redact(text: str) -> str:
@@ -183,13 +186,13 @@ class EventLog:
         """Ask before gathering costly fields."""
         return self._logger.isEnabledFor(level)
 
-    def info(self, event: Event, **fields: object) -> None:
+    def info(self, event: Event, /, **fields: object) -> None:
         self._log(logging.INFO, event, fields)
 
-    def warning(self, event: Event, **fields: object) -> None:
+    def warning(self, event: Event, /, **fields: object) -> None:
         self._log(logging.WARNING, event, fields)
 
-    def error(self, event: Event, fault: BaseException | None = None, **fields: object) -> None:
+    def error(self, event: Event, fault: BaseException | None = None, /, **fields: object) -> None:
         """Log an error; with `fault`, also its traceback."""
         self._log(logging.ERROR, event, fields, fault)
 
@@ -202,8 +205,7 @@ class EventLog:
     ) -> None:
         if not self.is_on(level):
             return
-        # A field may be called `name` or `args`, which logging keeps for itself.
-        extra = {f"{name}_" if name in _STANDARD else name: v for name, v in fields.items()}
+        extra = {f"{name}_" if name in _TAKEN else name: v for name, v in fields.items()}
         self._logger.log(level, event, extra=extra, exc_info=fault)
 
 

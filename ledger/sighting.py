@@ -1,0 +1,101 @@
+"""What is seen of one request by those who see it.
+
+A worker sees it leave (journal), Envoy says that it still runs and in the end how it ended (access
+log). These arrive late, in any order, some twice, some never. They carry the same key, so that
+they can be put together without asking anyone.
+"""
+
+import msgspec
+
+
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the decision said of a request; None is unknown."""
+
+    request_id: str | None = None
+    """For correlation only: a client may send its own, and send it twice."""
+    trace_id: str | None = None
+    operation: str | None = None
+    tenant: str | None = None
+    project: str | None = None
+    user: str | None = None
+    key_id: str | None = None
+    model: str | None = None
+    pool: str | None = None
+    policy: str | None = None
+    """Content hash of the policy that decided."""
+
+    def filled_from(self, other: "Origin") -> "Origin":
+        """Keep what is known here and take the rest from `other`."""
+        return Origin(
+            self.request_id or other.request_id,
+            self.trace_id or other.trace_id,
+            self.operation or other.operation,
+            self.tenant or other.tenant,
+            self.project or other.project,
+            self.user or other.user,
+            self.key_id or other.key_id,
+            self.model or other.model,
+            self.pool or other.pool,
+            self.policy or other.policy,
+        )
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the engine said it did; None is what it did not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    """A part of prompt_tokens."""
+
+
+class Sighting(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
+    """One request as somebody saw it at one moment."""
+
+    key: str
+    """The settle key, unique per request."""
+    start_ms: int
+    """When the request arrived: milliseconds since the epoch."""
+    origin: Origin = Origin()
+    usage: Usage = Usage()
+    status: int | None = None
+    """0: the client left before an answer."""
+    deny_reason: str | None = None
+    flags: frozenset[str] = frozenset()
+    """Envoy's response flags, such as DC or UC."""
+    details: str = ""
+    """Envoy's response code details."""
+    endpoint: str | None = None
+    """The last one tried."""
+    attempts: int = 0
+    latency_us: int | None = None
+    ttft_us: int | None = None
+
+
+class Departure(Sighting, frozen=True, tag=True):
+    """A worker forwarded the request."""
+
+
+class Renewal(Sighting, frozen=True, tag=True):
+    """The request was running when Envoy wrote this."""
+
+
+class End(Sighting, frozen=True, tag=True):
+    """The request is over."""
+
+
+def latest(first: Departure | Renewal, second: Departure | Renewal) -> Departure | Renewal:
+    """Join two sightings of a request that still runs; the result does not depend on their order.
+
+    Envoy knows more than the worker, and later more than before. What only the other one knows
+    about the origin is kept.
+    """
+    low, high = (first, second) if _rank(first) <= _rank(second) else (second, first)
+    origin = high.origin.filled_from(low.origin)
+    return high if origin == high.origin else msgspec.structs.replace(high, origin=origin)
+
+
+def _rank(seen: Departure | Renewal) -> tuple[bool, int, int]:
+    usage = seen.usage
+    tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+    return isinstance(seen, Renewal), tokens, seen.latency_us or 0

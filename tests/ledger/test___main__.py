@@ -1,0 +1,187 @@
+"""The settle process as it runs: real processes, real signals, real SQLite."""
+
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from ledger.journal import JournalEntry, JournalWriter
+from ledger.sqlite import SqliteLedger, open_reader
+from tests.ledger.lines import anonymous, end, periodic
+
+GUARD_S = 30
+
+
+class Settling:
+    """A settle process and what it says; its log is a file, so that it never waits for us."""
+
+    def __init__(self, state, *flags):
+        state.mkdir(exist_ok=True)
+        self.log = state / f"settle-{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "ledger", "--state", state, "--metrics-port", "0"]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen([*command, *flags], stderr=log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(GUARD_S)
+
+    def events(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def said(self):
+        return [event["event"] for event in self.events()]
+
+    def ready(self):
+        wait_for(lambda: "ready" in self.said())
+        return self
+
+    @property
+    def url(self):
+        return next(event["metrics"] for event in self.events() if event["event"] == "ready")
+
+    def end(self, signal_=signal.SIGTERM):
+        self.process.send_signal(signal_)
+        return self.process.wait(GUARD_S)
+
+
+def keys(state):
+    reader = open_reader(state / "ledger.sqlite")
+    found = [key for (key,) in reader.execute("SELECT settle_key FROM request ORDER BY id")]
+    reader.close()
+    return found
+
+
+def write(state, *lines):
+    (state / "log").mkdir(exist_ok=True)
+    with (state / "log" / "access.jsonl").open("ab") as log:
+        log.write(b"".join(line + b"\n" for line in lines))
+
+
+def wait_for(condition):
+    guard = time.monotonic() + GUARD_S
+    while not condition():
+        assert time.monotonic() < guard
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_settles_what_is_in_the_log(tmp_path, signal_):
+    with Settling(tmp_path) as settling:
+        settling.ready()
+        write(tmp_path, *(end(f"s{n}") for n in range(2_000)))
+        assert settling.end(signal_) == 0
+    assert settling.said()[-1] == "stopped"
+    assert settling.said().count("request_settled") == 2_000
+    assert len(keys(tmp_path)) == 2_000
+
+
+def test_metrics_answer_while_it_runs(tmp_path):
+    with Settling(tmp_path) as settling:
+        url = settling.ready().url
+        write(tmp_path, end())
+
+        def shown():
+            with urllib.request.urlopen(url, timeout=GUARD_S) as answer:
+                return b'status="200",tenant="acme"} 1.0' in answer.read()
+
+        wait_for(shown)
+
+
+def test_a_second_one_is_turned_away(tmp_path):
+    with Settling(tmp_path) as first:
+        first.ready()
+        with Settling(tmp_path) as second:
+            assert second.process.wait(GUARD_S) == 1
+            (event,) = second.events()
+    assert (event["event"], event["level"]) == ("gave_up", "error")
+    assert "another settle process" in event["reason"]
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path):
+    with Settling(tmp_path / "one") as first:
+        port = first.ready().url.split(":")[2].removesuffix("/metrics")
+        with Settling(tmp_path / "two", "--metrics-port", port) as second:
+            assert second.process.wait(GUARD_S) == 1
+            (event,) = second.events()
+    assert event["event"] == "gave_up"
+    assert port in event["reason"]
+
+
+def test_a_ledger_locked_until_the_end_loses_nothing(tmp_path):
+    with Settling(tmp_path, "--drain-s", "0.2") as settling:
+        settling.ready()
+        other = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        write(tmp_path, end())
+        assert settling.end() == 1
+        other.close()
+        assert "ledger_fault" in settling.said()
+        assert settling.said()[-1] == "drain_incomplete"
+    with Settling(tmp_path) as settling:
+        assert settling.ready().end() == 0
+    assert keys(tmp_path) == ["s1"]
+
+
+class Traffic:
+    """Requests that begin and end at random, as workers and Envoy would write them down."""
+
+    def __init__(self, state, rng):
+        self.state = state
+        self.rng = rng
+        self.begun = 0
+        self.open = []
+        self.ended = set()
+        self.nameless = 0
+
+    def go_on(self, writer):
+        for _ in range(self.rng.randrange(60)):
+            self.begun += 1
+            key = f"s{self.begun}"
+            writer.append(JournalEntry(at=time.time(), settle_key=key, tenant="acme"))
+            self.open.append(key)
+        self.rng.shuffle(self.open)
+        ending = [self.open.pop() for _ in range(min(len(self.open), self.rng.randrange(60)))]
+        running = self.open[:3]
+        write(self.state, *map(periodic, running), *map(end, ending), anonymous())
+        self.ended.update(ending)
+        self.nameless += 1
+
+    def rotate(self):
+        log = self.state / "log" / "access.jsonl"
+        log.rename(log.with_name(f"access.jsonl.{self.nameless}"))
+
+
+def test_kill_9_at_any_moment_counts_everything_once(tmp_path):
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    traffic = Traffic(tmp_path, random.Random(9))
+    for life in range(6):
+        writer = JournalWriter(journal, start_ns=life, pid=1, roll_bytes=20_000)
+        with Settling(tmp_path):  # killed at the end of the block
+            for turn in range(traffic.rng.randrange(10, 120)):
+                traffic.go_on(writer)
+                if turn % 20 == 10:
+                    traffic.rotate()
+                time.sleep(0.01)
+        writer.close()
+    with Settling(tmp_path) as settling:
+        wait_for(lambda: not list(journal.iterdir()))
+        assert settling.end() == 0
+
+    settled = keys(tmp_path)
+    nameless = [key for key in settled if key.startswith("log:")]
+    assert len(nameless) == traffic.nameless
+    assert sorted(set(settled) - set(nameless)) == sorted(traffic.ended)
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    assert set(ledger.open_requests()) == set(traffic.open)
+    ledger.close()

@@ -1,0 +1,181 @@
+import pytest
+
+from ledger.row import Row, close, fill, give_up, running
+from ledger.sighting import Departure, Origin, Renewal, Usage
+from ledger.witness import read_line
+from tests.ledger.lines import START_MS, USAGE, WHO, anonymous, end
+
+HEAD_ONLY = {"settle_key": "s1", **WHO}
+NO_ANSWER = {"endpoint": None, "attempts": 0, "usage": None, "ttft_us": None}
+UNKNOWN = {"prompt_tokens": None, "completion_tokens": None, "cached_tokens": None}
+NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0}
+SEEN = {"prompt_tokens": 7, "completion_tokens": 5, "cached_tokens": 2}
+PLAIN = {"cut": False, "estimated": False, "unsettled": False}
+
+CASES = {
+    "completed": (end(), SEEN | PLAIN | {"status": 200, "attempts": 1, "deny_reason": None}),
+    "engine does not report cached tokens": (
+        end(usage={"prompt_tokens": 7, "completion_tokens": 5}),
+        PLAIN | SEEN | {"cached_tokens": None},
+    ),
+    "embeddings have no completion": (
+        end(said={**HEAD_ONLY, "operation": "embeddings"}, usage={"prompt_tokens": 7}),
+        PLAIN | {"prompt_tokens": 7, "completion_tokens": 0},
+    ),
+    "completed, but the engine said nothing": (
+        end(usage=None),
+        PLAIN | UNKNOWN | {"estimated": True},
+    ),
+    "completed, half of it said": (
+        end(usage={"completion_tokens": 5}),
+        PLAIN | UNKNOWN | {"estimated": True, "completion_tokens": 5},
+    ),
+    "denied in the header phase": (
+        end(said={"settle_key": "s1", "deny": "invalid_api_key"}, status=401, **NO_ANSWER),
+        PLAIN | NOTHING | {"status": 401, "deny_reason": "invalid_api_key", "attempts": 0},
+    ),
+    "denied in the body phase": (
+        end(said={**HEAD_ONLY, "deny": "model_not_found"}, status=404, **NO_ANSWER),
+        PLAIN | NOTHING | {"deny_reason": "model_not_found", "tenant": "acme"},
+    ),
+    "a fault of ours": (
+        end(said={**HEAD_ONLY, "deny": "internal_error"}, status=500, **NO_ANSWER),
+        PLAIN | NOTHING | {"deny_reason": "internal_error"},
+    ),
+    "retried, then completed": (
+        end(attempts=2, endpoint="10.0.0.2:8000"),
+        PLAIN | SEEN | {"attempts": 2, "endpoint": "10.0.0.2:8000"},
+    ),
+    "retries exhausted": (
+        end(status=503, flags="UF,URX", details="upstream_reset", attempts=3, usage=None),
+        PLAIN | NOTHING | {"status": 503, "attempts": 3},
+    ),
+    "client left while it sent the body": (
+        end(said=HEAD_ONLY, status=0, flags="DC", **NO_ANSWER),
+        PLAIN | NOTHING | {"cut": True, "status": 0, "model": None},
+    ),
+    "client left before the answer": (
+        end(status=0, flags="DC", usage=None, ttft_us=None),
+        PLAIN | UNKNOWN | {"cut": True, "estimated": True},
+    ),
+    "client left in mid-stream": (
+        end(flags="DC", details="downstream_remote_disconnect"),
+        PLAIN | SEEN | {"cut": True},
+    ),
+    "client reset its HTTP/2 stream": (end(flags="DR"), PLAIN | SEEN | {"cut": True}),
+    "client left in mid-stream, nothing reported yet": (
+        end(flags="DC", usage=None),
+        PLAIN | UNKNOWN | {"cut": True, "estimated": True},
+    ),
+    "engine closed in mid-stream": (
+        end(flags="UC", details="upstream_reset_after_response_started{connection_termination}"),
+        PLAIN | SEEN | {"cut": True},
+    ),
+    "engine broke the protocol in mid-stream": (end(flags="UPE"), PLAIN | SEEN | {"cut": True}),
+    "engine error answer, cut": (
+        end(status=500, flags="UC", details="upstream_reset_after_response_started", usage=None),
+        PLAIN | UNKNOWN | {"cut": True, "estimated": True},
+    ),
+    "engine closed before it answered": (
+        end(status=503, flags="UC", details="upstream_reset_before_response_started", usage=None),
+        PLAIN | NOTHING | {"status": 503},
+    ),
+    "engine too slow": (
+        end(status=504, flags="UT", details="upstream_response_timeout", usage=None),
+        PLAIN | NOTHING | {"status": 504},
+    ),
+    "stream went idle": (end(flags="SI"), PLAIN | SEEN | {"cut": True}),
+    "engine refused": (end(status=400, usage=None), PLAIN | NOTHING | {"status": 400}),
+    "body too large for Envoy": (
+        end(said=HEAD_ONLY, status=413, details="request_payload_too_large", **NO_ANSWER),
+        PLAIN | NOTHING | {"status": 413, "tenant": "acme"},
+    ),
+    "malformed HTTP": (
+        anonymous(status=400, flags="DPE", details="http1.codec_error", request_id=None),
+        PLAIN | NOTHING | {"settle_key": "log:f:0", "status": 400, "request_id": None},
+    ),
+    "no ext_proc worker alive": (
+        anonymous(status=503),
+        PLAIN | NOTHING | {"settle_key": "log:f:0", "status": 503, "tenant": None},
+    ),
+    "served although nobody decided": (
+        anonymous(status=200, endpoint="10.0.0.1:8000", attempts=1),
+        PLAIN | UNKNOWN | {"estimated": True},
+    ),
+    "list of models": (
+        end(said={**HEAD_ONLY, "operation": "models"}, usage=None, attempts=0, endpoint=None),
+        PLAIN | NOTHING,
+    ),
+    "list of models, by an engine": (
+        end(said={**HEAD_ONLY, "operation": "models"}, usage=None),
+        PLAIN | NOTHING,
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), CASES.values(), ids=CASES)
+def test_close(line, expected):
+    row = close(Origin(), read_line(line, "f:0", START_MS))
+    assert {name: getattr(row, name) for name in expected} == expected
+
+
+def test_every_column_has_its_source():
+    row = close(Origin(), read_line(end(deny=None), "f:0", START_MS))
+    assert row == Row(
+        settle_key="s1",
+        start_ms=START_MS,
+        request_id="r1",
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        operation="chat",
+        tenant="acme",
+        project="support",
+        user="u1",
+        key_id="k1",
+        model="tiny",
+        pool="tiny-v1",
+        endpoint="10.0.0.1:8000",
+        **USAGE,
+        status=200,
+        ttft_us=120_000,
+        latency_us=900_000,
+        attempts=1,
+        policy="p0",
+    )
+
+
+def test_the_journal_fills_in_what_the_log_lost():
+    lost = read_line(end(said=HEAD_ONLY, status=0, flags="DC", **NO_ANSWER), "f:0", START_MS)
+    known = Origin(tenant="never", model="tiny", pool="tiny-v1")
+    row = close(known, lost)
+    assert (row.tenant, row.model, row.pool) == ("acme", "tiny", "tiny-v1")
+    assert row == fill(close(Origin(), lost), known)
+
+
+def test_fill_leaves_a_full_row_alone():
+    row = close(Origin(), read_line(end(), "f:0", START_MS))
+    assert fill(row, Origin(tenant="other")) is row
+
+
+DEPARTURE = Departure("s1", START_MS, Origin(model="tiny", operation="chat"))
+RENEWAL = Renewal(
+    "s1", START_MS, DEPARTURE.origin, Usage(7, 3), endpoint="e", attempts=1, latency_us=20_000_000
+)
+
+
+def test_given_up_with_nothing_but_the_journal():
+    row = give_up(Origin(tenant="acme"), DEPARTURE)
+    assert (row.unsettled, row.estimated, row.cut) == (True, True, False)
+    assert (row.prompt_tokens, row.status, row.attempts) == (None, None, None)
+    assert (row.tenant, row.model) == ("acme", "tiny")
+
+
+def test_given_up_with_the_usage_seen_so_far():
+    row = give_up(Origin(), RENEWAL)
+    assert (row.unsettled, row.estimated) == (True, False)
+    assert (row.prompt_tokens, row.completion_tokens) == (7, 3)
+    assert (row.status, row.latency_us) == (None, 20_000_000)
+
+
+@pytest.mark.parametrize("seen", [DEPARTURE, RENEWAL])
+def test_an_unsettled_row_remembers_what_it_was_made_from(seen):
+    assert running(give_up(Origin(), seen)) == seen

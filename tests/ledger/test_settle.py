@@ -1,0 +1,299 @@
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from ledger.journal import JournalEntry, JournalWriter
+from ledger.memory import MemoryLedger
+from ledger.settle import Pace, Settler, follow
+from ledger.store import LedgerUnavailableError
+from telemetry.metrics import SettleMetrics
+from tests.ledger.lines import START_MS, anonymous, end, entry, periodic
+
+LEASE_S = 60
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = START_MS / 1000 + 1
+
+    def __call__(self):
+        return self.now_s
+
+
+class MoodyLedger(MemoryLedger):
+    """Takes nothing while it is `down`."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = False
+        self.refused = threading.Event()
+        self.committed = threading.Event()
+
+    def rows(self, keys):
+        self._refuse()
+        return super().rows(keys)
+
+    def commit(self, change):
+        self._refuse()
+        super().commit(change)
+        self.committed.set()
+
+    def _refuse(self):
+        if self.down:
+            self.refused.set()
+            raise LedgerUnavailableError("database is locked")
+
+
+class Process:
+    """A settle process that can be killed and started again on the same files and ledger."""
+
+    def __init__(self, directory):
+        self.log = directory / "log" / "access.jsonl"
+        self.journal = directory / "journal"
+        self.log.parent.mkdir()
+        self.journal.mkdir()
+        self.ledger = MoodyLedger()
+        self.clock = Clock()
+        self.settler = None
+        self.start()
+
+    def start(self):
+        if self.settler is not None:
+            self.settler.close()
+        self.registry = CollectorRegistry()
+        self.settler = Settler(
+            self.log, self.journal, self.ledger, SettleMetrics(self.registry), LEASE_S, self.clock
+        )
+
+    def write(self, *lines):
+        with self.log.open("ab") as log:
+            log.write(b"".join(line + b"\n" for line in lines))
+
+    def record(self, *lines, name="1-1-0.jsonl"):
+        with (self.journal / name).open("ab") as journal:
+            journal.write(b"".join(line + b"\n" for line in lines))
+
+    @property
+    def rows(self):
+        return self.ledger.all_rows()
+
+    def metric(self, name, **labels):
+        return self.registry.get_sample_value(f"headgate_{name}", labels)
+
+
+@pytest.fixture
+def process(tmp_path):
+    process = Process(tmp_path)
+    yield process
+    process.settler.close()
+
+
+def journals(process):
+    return sorted(path.name for path in process.journal.iterdir())
+
+
+def test_a_request_from_departure_to_row(process):
+    process.record(entry())
+    assert process.settler.step() is Pace.CAUGHT_UP
+    assert process.metric("requests_in_flight", model="tiny") == 1
+    process.write(periodic(), end())
+    process.settler.step()
+    assert process.rows["s1"].prompt_tokens == 7
+    assert process.metric("requests_in_flight", model="tiny") == 0
+    assert process.metric("requests_total", tenant="acme", model="tiny", status="200") == 1
+
+
+def test_nothing_to_do_commits_nothing(process):
+    process.ledger.commit = None
+    assert process.settler.step() is Pace.CAUGHT_UP
+
+
+def test_bad_lines_are_counted_and_passed_over(process):
+    process.write(b"garbage", end(), b"{}")
+    process.record(b"{", b"", entry("s2"))
+    process.settler.step()
+    assert set(process.rows) == {"s1"}
+    assert process.metric("log_lines_bad_total", source="log") == 2
+    assert process.metric("log_lines_bad_total", source="journal") == 1
+
+
+def test_a_ledger_that_is_down_delays_and_loses_nothing(process):
+    process.record(entry())
+    process.write(end(), anonymous())
+    process.ledger.down = True
+    assert [process.settler.step() for _ in range(3)] == [Pace.BLOCKED] * 3
+    assert process.metric("ledger_faults_total") == 3
+    assert process.metric("requests_total", tenant="acme", model="tiny", status="200") is None
+    process.write(end("s2"))
+    process.ledger.down = False
+    process.settler.step()
+    process.settler.step()
+    assert len(process.rows) == 3
+    assert process.metric("requests_total", tenant="acme", model="tiny", status="200") == 2
+
+
+def test_open_requests_survive_a_restart(process):
+    process.record(entry())
+    process.settler.step()
+    process.start()
+    assert process.metric("requests_in_flight", model="tiny") == 1
+    process.write(end())
+    process.settler.step()
+    assert not process.rows["s1"].unsettled
+    assert process.ledger.open_requests() == {}
+
+
+def test_after_a_long_absence_the_log_is_read_before_leases_are_judged(process):
+    process.record(entry())
+    process.settler.step()
+    process.clock.now_s += 600
+    process.write(*(periodic("other") for _ in range(4_000)), periodic("s1"))
+    process.start()
+    assert process.settler.step() is Pace.MORE
+    while process.settler.step() is Pace.MORE:
+        pass
+    assert not process.rows
+    process.clock.now_s += LEASE_S + 1
+    process.settler.step()
+    assert process.rows["s1"].unsettled
+    assert process.metric("unsettled_total") == 2
+    assert process.metric("requests_in_flight", model="tiny") == 0
+
+
+def test_a_late_end_settles_after_all(process):
+    process.record(entry())
+    process.settler.step()
+    process.clock.now_s += LEASE_S + 1
+    process.settler.step()
+    process.write(end())
+    process.settler.step()
+    assert not process.rows["s1"].unsettled
+    assert process.metric("requests_total", tenant="acme", model="tiny", status="200") == 1
+
+
+def test_a_journal_file_goes_when_its_worker_let_go_and_it_is_used_up(process):
+    writer = JournalWriter(process.journal, start_ns=1, pid=1)
+    writer.append(JournalEntry(at=process.clock.now_s, settle_key="s1"))
+    process.settler.step()
+    process.clock.now_s += 1
+    process.settler.step()
+    assert journals(process) == ["1-1-0.jsonl"]
+    writer.close()
+    process.clock.now_s += 1
+    process.settler.step()
+    assert journals(process) == []
+    process.clock.now_s += 1
+    process.settler.step()
+    assert process.ledger.offsets() == {}
+    assert set(process.ledger.open_requests()) == {"s1"}
+
+
+def test_an_empty_or_torn_journal_file_goes_too(process):
+    (process.journal / "1-1-0.jsonl").touch()
+    (process.journal / "2-1-0.jsonl").write_bytes(entry() + b'\n{"at": 17')
+    process.settler.step()
+    assert journals(process) == []
+    assert process.metric("log_lines_bad_total", source="journal") == 1
+
+
+def test_a_journal_file_stays_while_the_ledger_is_down(process):
+    process.record(entry())
+    process.ledger.down = True
+    process.settler.step()
+    assert journals(process) == ["1-1-0.jsonl"]
+
+
+def test_truncation_is_told_and_counts_nothing_twice(process, caplog):
+    process.write(end("s1"), end("s2"))
+    process.settler.step()
+    process.log.write_bytes(end("s2") + b"\n")
+    process.settler.step()
+    assert set(process.rows) == {"s1", "s2"}
+    assert process.metric("requests_total", tenant="acme", model="tiny", status="200") == 2
+    assert "file_truncated" in caplog.messages
+
+
+SCRIPT_LOG = [periodic("s1"), end("s1"), end("s2"), anonymous(), b"garbage", end("s2"), end("s4")]
+SCRIPT_JOURNAL = [entry("s1"), entry("s2"), entry("s1"), entry("s3")]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    steps=st.lists(
+        st.sampled_from(["log", "journal", "step", "crash", "down", "up", "rotate", "wait"]),
+        max_size=40,
+    )
+)
+def test_whatever_happens_in_between_the_ledger_is_the_same(tmp_path_factory, steps):
+    process = Process(tmp_path_factory.mktemp("state"))
+    log, entries, rotations = list(SCRIPT_LOG), list(SCRIPT_JOURNAL), 0
+    for step in steps:
+        if step == "log" and log:
+            process.write(log.pop(0))
+        elif step == "journal" and entries:
+            process.record(entries.pop(0), name=f"{len(entries)}-1-0.jsonl")
+        elif step == "crash":
+            process.start()
+        elif step in ("down", "up"):
+            process.ledger.down = step == "down"
+        elif step == "rotate" and process.log.exists():
+            rotations += 1
+            process.log.rename(process.log.with_name(f"access.jsonl.{99 - rotations}"))
+        elif step == "wait":
+            process.clock.now_s += 2
+        else:
+            process.settler.step()
+    process.ledger.down = False
+    process.write(*log)
+    process.record(*entries)
+    process.settler.step()
+    process.clock.now_s += 1000
+    process.settler.step()
+    process.settler.step()
+    process.settler.close()
+
+    nameless = [key for key in process.rows if key.startswith("log:")]
+    assert len(nameless) == 1
+    assert process.rows.keys() - nameless == {"s1", "s2", "s3", "s4"}
+    assert [row.settle_key for row in process.rows.values() if row.unsettled] == ["s3"]
+    assert process.rows["s3"].estimated
+    assert process.ledger.open_requests() == {}
+    assert journals(process) == []
+
+
+async def test_follow_settles_what_is_left_before_it_ends(process):
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        followed = tasks.create_task(follow(process.settler, stop, drain_s=5))
+        await asyncio.sleep(0.1)
+        process.write(*(end(f"s{n}") for n in range(3_000)))
+        stop.set()
+    assert followed.result() is True
+    assert len(process.rows) == 3_000
+
+
+async def test_follow_says_when_it_could_not_finish(process):
+    process.write(end())
+    process.ledger.down = True
+    stop = asyncio.Event()
+    stop.set()
+    assert await follow(process.settler, stop, drain_s=0.2) is False
+
+
+async def test_follow_gets_over_a_ledger_that_was_down(process, caplog):
+    caplog.set_level("INFO")
+    process.ledger.down = True
+    process.write(end())
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        followed = tasks.create_task(follow(process.settler, stop, drain_s=5))
+        assert await asyncio.to_thread(process.ledger.refused.wait, 20)
+        process.ledger.down = False
+        assert await asyncio.to_thread(process.ledger.committed.wait, 20)
+        stop.set()
+    assert followed.result() is True
+    assert "ledger_back" in caplog.messages
