@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from extproc import errors
+from extproc.budget import MAX_BODY_BYTES
 from extproc.decision import Deny, Judged, Reply
+from extproc.errors import Reason
 from extproc.filter import AnswerMode
 from extproc.request import Model, Prompt, Request, Route, Scalar
 
@@ -20,7 +22,7 @@ POOL_HEADER = "x-headgate-pool"
 
 Metadata = Mapping[str, Mapping[str, Scalar]]
 
-SECRETS = ("authorization",)
+SECRETS = ("authorization", "x-api-key", "api-key", "proxy-authorization", "cookie")
 """Request headers that no engine may see."""
 
 
@@ -63,25 +65,29 @@ def admit(request: Request, answer: AnswerMode, policy: str) -> Admit:
     return Admit({NAMESPACE: {**request.witness(), "policy": policy}}, answer)
 
 
-def forward(request: Request, policy: str) -> Forward:
-    """Build what goes upstream.
+def forward(request: Request, policy: str) -> Forward | Deny:
+    """Build what goes upstream; refuse what has grown too large on the way.
 
     The body is encoded anew even when no filter changed it: duplicate members and odd escapes then
     cannot mean one thing to us and another to an engine.
     """
+    body = msgspec.json.encode(request.fact(Prompt).document)
+    if len(body) > MAX_BODY_BYTES:  # 1e15 is sent on as 1000000000000000.0
+        return Deny(Reason.TOO_LARGE, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
     endpoints = ",".join(request.fact(Route).endpoints)
     return Forward(
         metadata={
             NAMESPACE: {**request.witness(), "policy": policy},
             ENDPOINT_NAMESPACE: {ENDPOINT_KEY: endpoints},
         },
-        body=msgspec.json.encode(request.fact(Prompt).document),
+        body=body,
         set_headers={
             POOL_HEADER: request.fact(Model).pool,
             ENDPOINT_KEY: endpoints,
             "traceparent": request.traceparent,
         },
-        remove_headers=SECRETS,
+        # A state without its parent means nothing (W3C Trace Context 3.4).
+        remove_headers=SECRETS if request.keeps_trace else (*SECRETS, "tracestate"),
     )
 
 
@@ -94,6 +100,8 @@ def stop(judged: Judged, policy: str) -> Answer:
             headers = {"content-type": "application/json"}
             if deny.retry_after_s:
                 headers["retry-after"] = str(deny.retry_after_s)
+            if deny.allow:
+                headers["allow"] = deny.allow
             if kind.status == 401:  # RFC 9110 11.6.1 asks for a challenge
                 headers["www-authenticate"] = "Bearer"
             known["deny"] = kind.code

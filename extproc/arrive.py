@@ -10,6 +10,9 @@ from extproc.request import Request
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, version 00. An invalid one must be ignored and a new trace begun."""
 
+REQUEST_ID_LENGTH = 256
+"""What is kept of a client's request id: it is written down with every request."""
+
 
 def arrive(pairs: Iterable[tuple[str, str]]) -> Request:
     """Build the request as far as its headers tell. Names are lower case, as HTTP/2 sends them.
@@ -23,7 +26,7 @@ def arrive(pairs: Iterable[tuple[str, str]]) -> Request:
     given = headers.get("traceparent", "")
     return Request(
         settle_key=mint_settle_key(),
-        request_id=headers.get("x-request-id", ""),
+        request_id=headers.get("x-request-id", "")[:REQUEST_ID_LENGTH],
         traceparent=given if TRACEPARENT.fullmatch(given) else mint_traceparent(),
         method=headers.get(":method", ""),
         path=headers.get(":path", "").partition("?")[0],

@@ -9,14 +9,15 @@ from extproc.request import Request, Scalar
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """Refuse. The client sees `message` and `param`; `detail` goes to our log only."""
+    """Refuse. All of it is shown to the client."""
 
     reason: Reason
     message: str
     param: str | None = None
     """The field at fault, as a path into the body: `messages[0].role`."""
-    detail: str = ""
     retry_after_s: int = 0
+    allow: str = ""
+    """The method that would be right, for a 405 (RFC 9110 15.5.6)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Envoy's `override_host` tries a named endpoint however sick it is, so a sick one
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 import aiohttp
@@ -27,15 +27,24 @@ class HealthView:
     retry is better than a refusal. When every endpoint of a pool only looks suspect, all are named.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str, int], None] = lambda _pool, _count: None) -> None:
+        """`tell` is called after each round of probes: how many endpoints of a pool are healthy."""
+        self._tell = tell
         self._sick: set[str] = set()
         self._suspect_until: dict[str, float] = {}
+        self._pools: Mapping[str, Sequence[str]] = {}
         self._endpoints: dict[str, str] = {}
 
-    def track(self, endpoints: Iterable[tuple[str, str]]) -> None:
-        """Say which endpoints there are, each with its health path."""
-        self._endpoints = dict(endpoints)
+    def track(self, pools: Mapping[str, Sequence[str]], health_paths: Mapping[str, str]) -> None:
+        """Say which endpoints there are, and where those of each pool tell their health."""
+        self._pools = pools
+        self._endpoints = {e: health_paths[pool] for pool in pools for e in pools[pool]}
         self._sick.intersection_update(self._endpoints)
+        self._tell_healthy()
+
+    def _tell_healthy(self) -> None:
+        for pool, endpoints in self._pools.items():
+            self._tell(pool, sum(endpoint not in self._sick for endpoint in endpoints))
 
     def healthy(self, endpoints: Sequence[str]) -> Sequence[str]:
         well = [endpoint for endpoint in endpoints if endpoint not in self._sick]
@@ -51,10 +60,13 @@ class HealthView:
     async def watch(self) -> None:
         """Probe for ever; cancel to stop."""
         timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        # One endpoint that hangs must not make others wait for a connection.
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             while True:
                 probes = [self._probe(session, e, path) for e, path in self._endpoints.items()]
                 await asyncio.gather(*probes)
+                self._tell_healthy()
                 now = monotonic()
                 self._suspect_until = {
                     e: until for e, until in self._suspect_until.items() if until > now
@@ -63,7 +75,7 @@ class HealthView:
 
     async def _probe(self, session: aiohttp.ClientSession, endpoint: str, path: str) -> None:
         try:
-            async with session.get(f"http://{endpoint}{path}") as answer:
+            async with session.get(f"http://{endpoint}{path}", allow_redirects=False) as answer:
                 well = answer.status < 500
         except (aiohttp.ClientError, TimeoutError, OSError):
             well = False

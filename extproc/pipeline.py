@@ -54,7 +54,7 @@ class Pipeline:
             log.error(Event.FILTER_FAULT, exc, filter=each.name, request_id=request.request_id)
             if each.on_fault == "continue":
                 return request
-            return Deny(Reason.FAULT, "The gateway could not decide.", detail=repr(exc))
+            return Deny(Reason.FAULT, "The gateway could not decide.")
 
     def transforms(self, request: Request) -> list[BodyTransform]:
         """Collect how this request's answer is to be rewritten, in pipeline order."""

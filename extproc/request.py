@@ -34,9 +34,14 @@ class Request:
     method: str
     path: str
     """Without the query string, which may hold a misplaced secret."""
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     """Names in lower case; a header sent twice is joined by a comma, as RFC 9110 5.3 allows."""
-    facts: Mapping[type[Fact], Fact] = field(default_factory=dict[type[Fact], Fact])
+    facts: Mapping[type[Fact], Fact] = field(default_factory=dict[type[Fact], Fact], repr=False)
+
+    @property
+    def keeps_trace(self) -> bool:
+        """Whether the trace is the client's, not one begun here."""
+        return self.headers.get("traceparent") == self.traceparent
 
     @property
     def trace_id(self) -> str:
@@ -109,14 +114,14 @@ class Identity(Fact):
 class Body(Fact):
     """The request body as it arrived; empty when there was none. Filters that need it run late."""
 
-    raw: bytes
+    raw: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Fact):
     """The body, parsed once; established by `filters/read.py`."""
 
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] = field(repr=False)
     """The JSON object that will be sent on. Treat as frozen; change it by `editing`."""
     model: str
     stream: bool = False

@@ -23,8 +23,9 @@ log = EventLog(__name__)
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 ACCESS_LOG_SERVICE = "envoy.service.accesslog.v3.AccessLogService"
-HEALTH_SERVICES = ("liveness", "readiness", SERVICE)
-"""The names the reference endpoint picker of the Gateway API inference extension answers to."""
+HEALTH_SERVICES = ("", "liveness", "readiness", SERVICE)
+"""The server as a whole, and the names the reference endpoint picker of the Gateway API inference
+extension answers to."""
 
 DRAIN_S = 5.0
 """How long open decisions may take to finish. The slowest decide within milliseconds of their last
@@ -34,7 +35,8 @@ OPTIONS = (
     # grpcio's default of 4 MiB would turn larger bodies into 500s.
     ("grpc.max_receive_message_length", MAX_BODY_BYTES + 1024 * 1024),
     ("grpc.max_send_message_length", MAX_BODY_BYTES + 1024 * 1024),
-    # One socket, one process: a second binder is a mistake to be told of.
+    # One address, one process: a second binder is a mistake to be told of. Unix sockets need more:
+    # see `check_free`.
     ("grpc.so_reuseport", 0),
 )
 
@@ -61,6 +63,7 @@ class Server:
         self._current = current
         self._budget = budget
         self._meter = meter
+        self._draining = asyncio.Event()
         self._health = health_aio.HealthServicer()
         self._server = aio.server(options=OPTIONS)
         self._server.add_generic_rpc_handlers((self._ext_proc(), self._access_log()))
@@ -102,12 +105,20 @@ class Server:
     async def collect(
         self, messages: AsyncIterable[StreamAccessLogsMessage], _: object
     ) -> StreamAccessLogsResponse:
-        """Take Envoy's access log for as long as it sends."""
-        await settle_all(messages, self._current)
+        """Take Envoy's access log until it ends, or until we drain: Envoy never ends it by itself,
+        and opens another one elsewhere when we do."""
+        async with asyncio.TaskGroup() as tasks:
+            settling = tasks.create_task(settle_all(messages, self._current))
+            draining = tasks.create_task(self._draining.wait())
+            await asyncio.wait({settling, draining}, return_when=asyncio.FIRST_COMPLETED)
+            settling.cancel()
+            draining.cancel()
         return StreamAccessLogsResponse()
 
     async def start(self, listen: str) -> int:
         """Listen, then say so. Return the port, for TCP. Raises: RuntimeError if it is taken."""
+        if listen.startswith("unix:"):
+            await check_free(listen.removeprefix("unix:"))
         port = self._server.add_insecure_port(listen)
         await self._server.start()
         await self._tell(serving=True)
@@ -116,9 +127,24 @@ class Server:
     async def drain(self) -> None:
         """Send new requests elsewhere and let open decisions finish, for `DRAIN_S` at most."""
         await self._tell(serving=False)
+        self._draining.set()
         await self._server.stop(DRAIN_S)
 
     async def _tell(self, *, serving: bool) -> None:
         known = health_pb2.HealthCheckResponse
         status = known.SERVING if serving else known.NOT_SERVING
         await asyncio.gather(*(self._health.set(name, status) for name in HEALTH_SERVICES))
+
+
+async def check_free(path: str) -> None:
+    """See that nobody listens on a unix socket: gRPC would take it over without a word.
+
+    Raises:
+        RuntimeError: Somebody does.
+    """
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return  # not there, or left behind by a process that is gone
+    writer.close()
+    raise RuntimeError(f"another process listens on {path}")

@@ -1,12 +1,13 @@
 """Process settings of a worker. This is the only reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from extproc.budget import MAX_HELD_BYTES
+from extproc.budget import MAX_BODY_BYTES, MAX_HELD_BYTES
 from extproc.errors import HeadgateError
 
 
@@ -31,11 +32,15 @@ class Settings:
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Read `os.environ`, or what a test gives. Raises: SettingsError."""
         given = os.environ if environment is None else environment  # noqa: TID251 - the one reader
+        directories = require(given, "HEADGATE_POLICY").split(os.pathsep)
+        if "" in directories:  # Path("") would be the working directory
+            raise SettingsError("HEADGATE_POLICY names an empty directory")
         held = given.get("HEADGATE_MAX_HELD_BYTES", str(MAX_HELD_BYTES))
-        if not held.isdecimal() or int(held) == 0:
-            raise SettingsError(f"HEADGATE_MAX_HELD_BYTES must be a number of bytes, not {held!r}")
+        if not re.fullmatch(r"[0-9]{1,15}", held) or int(held) < MAX_BODY_BYTES:
+            least = f"at least {MAX_BODY_BYTES}, the largest body"
+            raise SettingsError(f"HEADGATE_MAX_HELD_BYTES is {held[:20]!r}: give bytes, {least}")
         return cls(
-            policy=tuple(Path(p) for p in require(given, "HEADGATE_POLICY").split(os.pathsep)),
+            policy=tuple(Path(directory) for directory in directories),
             state=Path(require(given, "HEADGATE_STATE")),
             listen=require(given, "HEADGATE_LISTEN"),
             max_held_bytes=int(held),

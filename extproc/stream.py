@@ -79,7 +79,11 @@ async def serve(stream: Stream, pipeline: Pipeline, budget: ByteBudget, meter: M
         if judged.stop:
             await _stop(stream, judged, pipeline, meter, begun)
             return
-        await stream.forward(action.forward(judged.request, pipeline.version))
+        forward = action.forward(judged.request, pipeline.version)
+        if isinstance(forward, Deny):
+            await _stop(stream, Judged(judged.request, forward), pipeline, meter, begun)
+            return
+        await stream.forward(forward)
     meter.decided("forward", time.perf_counter() - begun)
 
     transforms = pipeline.transforms(judged.request)

@@ -53,7 +53,7 @@ class JournalWriter:
     Each entry is one `write` to a file opened with O_APPEND: the line is whole or absent for any
     reader, and a kill -9 a moment later changes nothing, because the page cache belongs to the
     kernel. There is no fsync: only a crash of the machine could lose the last entries, it takes
-    Envoy and the requests with it, and 5 us would become milliseconds on every request.
+    Envoy and the requests with it, and microseconds would become milliseconds on every request.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class JournalWriter:
         self._fd = self._open()
 
     def append(self, entry: JournalEntry) -> None:
-        """Write one entry: about 5 us.
+        """Write one entry: about 2 us.
 
-        Raises OSError when the disk is full or gone; the request must then not be forwarded as if
-        it were on record.
+        Raises OSError when the disk is full or gone: then only Envoy's access log will tell of
+        this request.
         """
         line = self._encode(entry) + b"\n"
         if self._torn:

@@ -168,8 +168,8 @@ def _was_cut(end: End) -> bool:
     """
     if end.flags & CLIENT_LEFT:
         return True
-    begun = 200 <= (end.status or 0) < 400 or "after_response_started" in end.details
-    return begun and bool(end.flags & ANSWER_BROKE)
+    local_reply = (end.status or 0) >= 400 and "after_response_started" not in end.details
+    return bool(end.flags & ANSWER_BROKE) and not local_reply
 
 
 def _charge(end: End, operation: str | None, *, cut: bool) -> tuple[Usage, bool]:

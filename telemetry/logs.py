@@ -79,21 +79,27 @@ _START = r"(?:(?<![A-Za-z0-9_])|(?<=\\[bfnrt]))"
 """Where a word starts, also in JSON text, where a line break before it reads `\\n`."""
 _SPACE = r"(?:\s|\\[nrt])+"
 _SECRETS = (
-    (re.compile(rf"(?i){_START}(bearer{_SPACE})[^\s\"'\\,;]+"), rf"\1{_MASK}"),
+    ("sk-", re.compile(rf"{_START}(sk-)[A-Za-z0-9_\-]{{4,}}"), rf"\1{_MASK}"),
+    ("bearer", re.compile(rf"(?i){_START}(bearer{_SPACE})[^\s\"'\\,;]+"), rf"\1{_MASK}"),
     # Base64 of credentials has a capital, a digit or padding; "basic configuration" has not.
     (
+        "basic",
         re.compile(
             rf"{_START}((?i:basic){_SPACE})(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/]{{8,}}={{0,2}}"
         ),
         rf"\1{_MASK}",
     ),
-    (re.compile(rf"{_START}(sk-)[A-Za-z0-9_\-]{{4,}}"), rf"\1{_MASK}"),
+    # A JWT starts with the base64 of `{"`.
+    ("eyj", re.compile(rf"{_START}eyJ[\w\-]{{8,}}\.[\w\-]+(?:\.[\w\-]*)?"), _MASK),
     (
-        re.compile(rf"{_START}eyJ[\w\-]{{8,}}\.[\w\-]+(?:\.[\w\-]*)?"),
-        _MASK,
-    ),  # a JWT: base64 of `{"`
-    (re.compile(r"(\w://[^\s/:@\"]*:)[^\s/@\"]+(@)"), rf"\1{_MASK}\2"),  # redis://user:secret@host
+        "://",
+        re.compile(r"(\w://[^\s/:@\"]*:)[^\s/@\"]+(@)"),
+        rf"\1{_MASK}\2",
+    ),  # redis://me:secret@host
 )
+"""What each secret contains in lower case, looked for first because it costs 50 times less; its
+pattern; and what is written instead."""
+
 _SECRET_FIELDS = re.compile(
     r"(?i)(.*[-_])?(authorization|cookie|password|passwd|secret|credentials?|(api|private)[-_]?key)"
 )
@@ -105,8 +111,10 @@ _TAKEN = _STANDARD | _HEAD
 
 def redact(text: str) -> str:
     """Mask whatever looks like an API key, a bearer or basic credential, a JWT or a URL password."""
-    for pattern, mask in _SECRETS:
-        text = pattern.sub(mask, text)
+    lower = text.lower()
+    for sign, pattern, mask in _SECRETS:
+        if sign in lower:
+            text = pattern.sub(mask, text)
     return text
 
 

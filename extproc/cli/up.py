@@ -24,7 +24,7 @@ from extproc.cli.children import Child, Command
 from extproc.cli.engines import EngineProcess, is_healthy
 from extproc.cli.layout import Layout
 from extproc.policy.models import Policy
-from extproc.policy.watch import watch
+from extproc.policy.watch import Watch
 from extproc.settings import inherited
 from telemetry.logs import Event, EventLog
 
@@ -107,6 +107,8 @@ class Up:
         self._say("rendering and checking the Envoy configuration")
         await self._configure()
         self._say(f"starting {len(self._workers)} workers, the settle process and Envoy")
+        for counted in self._plan.layout.metrics.glob("*.db"):
+            counted.unlink()  # by workers of an earlier `up`
         for child in (*self._workers, self._settle):
             await child.start()
         for number, child in enumerate(self._workers):
@@ -121,8 +123,8 @@ class Up:
         async with asyncio.TaskGroup() as tasks:
             children = (*self._engines, *self._workers, self._settle, self._envoy)
             beside = [tasks.create_task(child.keep()) for child in children]
-            reload = watch(self._plan.policy, self._policy.version, self._tell_endpoints)
-            beside.append(tasks.create_task(reload))
+            reload = Watch(self._plan.policy, self._policy.version, self._tell_endpoints)
+            beside.append(tasks.create_task(reload.run()))
             await stop.wait()
             self._say("draining")
             await self._stop()

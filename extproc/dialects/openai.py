@@ -17,7 +17,8 @@ from extproc.errors import Reason
 from extproc.request import Kind, Prompt
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+"""Engines keep counts in 32 bits; what is larger is a mistake."""
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 TokenIds = str | list[str | int | list[int]]
 """A text, texts, token ids, or lists of token ids."""
@@ -142,6 +143,8 @@ def decode(raw: bytes) -> dict[str, Any] | Deny:
     """Parse JSON, which must be an object. Python's recursion limit bounds the nesting."""
     if not raw:
         return bad("The request body is empty; a JSON object was expected.")
+    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
+        return bad("The request body has too many arrays and objects.")
     try:
         return msgspec.json.decode(raw, type=dict[str, Any])
     except RecursionError:
@@ -157,7 +160,13 @@ def bad(message: str, param: str | None = None) -> Deny:
 
 
 PLACE = re.compile(r" - at `(key in )?\$\.?(?P<path>[^`]*)`$")
-MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
+MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+SAID_LENGTH = 200
+"""What is repeated of a wrong value: enough to recognise it."""
+MAX_BRACKETS = 500_000
+"""Above this a body is refused unread. Each array or object costs memory and time out of all
+proportion to its two bytes: 16 MiB of `[[1],[1],...` took 400 MiB and half a second. Brackets in
+texts count too: source code has one in thirty characters, so 15 MB of it pass."""
 
 
 def invalid(said: str) -> Deny:
@@ -169,8 +178,9 @@ def invalid(said: str) -> Deny:
     place = PLACE.search(said)
     path = place["path"] if place else ""
     sentence = (said[: place.start()] if place else said).replace("`", "'")
-    if missing := MISSING.search(said):
+    if missing := MISSING.match(said):
         name = missing["name"]
         path = f"{path}.{name}" if path else name
         return bad(f"'{path}' is required.", path)
-    return bad(f"'{path}': {sentence[:1].lower()}{sentence[1:]}.", path or None)
+    said = f"{sentence[:1].lower()}{sentence[1:SAID_LENGTH]}"
+    return bad(f"'{path}': {said}.", path or None)

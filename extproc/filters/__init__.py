@@ -33,7 +33,7 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
         # Needs headers only: refused before a byte of the body is read.
         Surface(),
         Identify(policy.key_source(), policy.projects()),
-        Catalog([model.name for model in policy.models]),
+        Catalog(policy.model_table()),
         # Needs the body.
         Read(),
         Resolve(policy.model_table()),

@@ -1,14 +1,14 @@
 """`/v1/models`: what this key may use, answered without asking any engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import msgspec
 
 from extproc.decision import Decision, Deny, Reply
-from extproc.errors import Reason
 from extproc.filter import Filter
-from extproc.request import Fact, Identity, Kind, Operation, Request
+from extproc.filters.resolve import look_up
+from extproc.request import Fact, Identity, Kind, Model, Operation, Request
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -27,21 +27,21 @@ class Cards(msgspec.Struct, frozen=True):
 
 
 class Catalog(Filter):
-    """`names` are the public names, in the order of the policy."""
+    """`models` are found by public name and by alias alike, in the order of the policy."""
 
     name: ClassVar[str] = "catalog"
     needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Identity})
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = models
+        self._names = list(dict.fromkeys(model.name for model in models.values()))
 
     async def decide(self, request: Request) -> Decision:
         operation, identity = request.fact(Operation), request.fact(Identity)
         if operation.kind is not Kind.MODELS:
             return request
-        usable = [name for name in self._names if identity.may_use(name)]
         if not operation.item:
-            return Reply(msgspec.json.encode(Cards([Card(name) for name in usable])))
-        if operation.item in usable:
-            return Reply(msgspec.json.encode(Card(operation.item)))
-        return Deny(Reason.UNKNOWN_MODEL, f"The model {operation.item[:256]!r} does not exist.")
+            cards = [Card(name) for name in self._names if identity.may_use(name)]
+            return Reply(msgspec.json.encode(Cards(cards)))
+        found = look_up(self._models, identity, operation.item)
+        return found if isinstance(found, Deny) else Reply(msgspec.json.encode(Card(found.name)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import count
+from random import randrange
 from typing import ClassVar
 
 from extproc.decision import Decision, Deny, Outcome
@@ -33,7 +34,11 @@ class Pick(Filter):
     def __init__(self, pools: Mapping[str, Sequence[str]], view: EngineView) -> None:
         self._pools = pools
         self._view = view
-        self._turns = {name: count() for name in pools}
+        # Workers begin at different places: after a reload they would all fall on the first engine.
+        self._turns = {
+            name: count(randrange(len(endpoints)))  # noqa: S311 - no secret
+            for name, endpoints in pools.items()
+        }
 
     async def decide(self, request: Request) -> Decision:
         pool = request.fact(Model).pool

@@ -21,11 +21,18 @@ class Resolve(Filter):
 
     async def decide(self, request: Request) -> Decision:
         prompt = request.fact(Prompt)
-        model = self._models.get(prompt.model)
-        if model is None:
-            message = f"The model {prompt.model!r} does not exist."
-            return Deny(Reason.UNKNOWN_MODEL, message, "model")
-        if not request.fact(Identity).may_use(model.name):
-            message = f"This key may not use the model {model.name!r}."
-            return Deny(Reason.MODEL_FORBIDDEN, message, "model")
+        model = look_up(self._models, request.fact(Identity), prompt.model)
+        if isinstance(model, Deny):
+            return model
         return request.having(prompt.editing(model=model.served_as)).having(model)
+
+
+def look_up(models: Mapping[str, Model], identity: Identity, name: str) -> Model | Deny:
+    """Find what a client means by a name, if it may use it."""
+    model = models.get(name)
+    if model is None:
+        message = f"The model {name[:256]!r} does not exist."
+        return Deny(Reason.UNKNOWN_MODEL, message, "model")
+    if not identity.may_use(model.name):
+        return Deny(Reason.MODEL_FORBIDDEN, f"This key may not use the model {name!r}.", "model")
+    return model

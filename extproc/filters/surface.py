@@ -1,6 +1,7 @@
 """The API surface: which operation is asked for, or 404 in the client's own error shape."""
 
 from typing import ClassVar
+from urllib.parse import unquote
 
 from extproc.decision import Decision, Deny
 from extproc.errors import Reason
@@ -19,18 +20,19 @@ JSON_TYPES = ("application/json", "")
 
 
 def find(method: str, path: str) -> Operation | Deny:
-    """Match exactly: no case folding, no trailing slash, no decoding. What engines would not serve
-    under this path is not served here either."""
+    """Match exactly: no case folding, no trailing slash. Only a model's id is decoded, because SDKs
+    send the slash in it as %2F."""
     item = path.removeprefix(MODEL_PREFIX)
     if item != path and item:
-        wanted, operation = "GET", Operation(Kind.MODELS, item)
+        wanted, operation = "GET", Operation(Kind.MODELS, unquote(item))
     elif path in OPERATIONS:
         wanted, kind = OPERATIONS[path]
         operation = Operation(kind)
     else:
-        return Deny(Reason.UNKNOWN_URL, f"Unknown request URL: {method} {path[:200]}.")
+        return Deny(Reason.UNKNOWN_URL, f"Unknown request URL: {method[:20]} {path[:200]}.")
     if method != wanted:
-        return Deny(Reason.METHOD, f"{path} takes {wanted}, not {method[:20]}.")
+        message = f"{path[:200]} takes {wanted}, not {method[:20]}."
+        return Deny(Reason.METHOD, message, allow=wanted)
     return operation
 
 

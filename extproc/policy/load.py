@@ -9,44 +9,58 @@ import yaml
 from pydantic import ValidationError
 
 from extproc.errors import PolicyError
+from extproc.policy.base import Place
 from extproc.policy.models import Policy
 
-Place = tuple[str | int, ...]
-"""A path into the policy: ("keys", 0, "tenant")."""
+Sources = Mapping[Path, bytes]
+MERGE_KEY = "<<"
 
 
 def load(directories: Sequence[Path]) -> Policy:
-    """Join the `*.yaml` files of the directories, in order of their names.
+    """Join the YAML files of the directories, in order of their names.
 
     Raises:
         PolicyError: With every mistake found, one a line: `file:line: place: what is wrong`.
     """
-    sources = read_all(directories)
+    return load_sources(read_all(directories))
+
+
+def load_sources(sources: Sources) -> Policy:
+    """Load what was read. Raises: PolicyError."""
     joined, places = join(sources)
-    joined["version"] = version_of(sources)
     try:
-        return Policy.model_validate(joined)
+        policy = Policy.model_validate(joined).at(version_of(sources))
     except ValidationError as exc:
-        lines = [describe(tuple(e["loc"]), e["msg"], places) for e in exc.errors()]
+        lines = [
+            describe(e["loc"], e["msg"].removeprefix("Value error, "), places) for e in exc.errors()
+        ]
         raise PolicyError("\n".join(lines)) from None
+    if wrong := [describe(place, said, places) for place, said in policy.dangling()]:
+        raise PolicyError("\n".join(wrong))
+    return policy
 
 
-def read_all(directories: Sequence[Path]) -> Mapping[Path, bytes]:
-    """Read the files. Raises: PolicyError when there is none, or one cannot be read."""
+def read_all(directories: Sequence[Path]) -> Sources:
+    """Read the files. Raises: PolicyError when one cannot be read, or a directory has none:
+    a mount that vanished must not look like a policy without keys."""
     sources: dict[Path, bytes] = {}
     for directory in directories:
         try:
-            for path in sorted(directory.glob("*.yaml")):
-                sources[path] = path.read_bytes()
+            paths = sorted(path for path in directory.iterdir() if is_policy(path.name))
+            sources.update((path, path.read_bytes()) for path in paths)
         except OSError as exc:
             raise PolicyError(f"{exc.filename or directory}: {exc.strerror}") from None
-    if not sources:
-        where = ", ".join(str(directory) for directory in directories)
-        raise PolicyError(f"{where}: no policy there (no *.yaml file)")
+        if not paths:
+            raise PolicyError(f"{directory}: no policy there (no *.yaml file)")
     return sources
 
 
-def version_of(sources: Mapping[Path, bytes]) -> str:
+def is_policy(name: str) -> bool:
+    """Dot files are editors' drafts and Kubernetes' links."""
+    return name.endswith((".yaml", ".yml")) and not name.startswith(".")
+
+
+def version_of(sources: Sources) -> str:
     """Hash the content; names of directories do not matter, so replicas agree."""
     whole = hashlib.sha256()
     for path, raw in sources.items():
@@ -54,19 +68,22 @@ def version_of(sources: Mapping[Path, bytes]) -> str:
     return whole.hexdigest()[:12]
 
 
-def join(sources: Mapping[Path, bytes]) -> tuple[dict[str, object], Mapping[Place, str]]:
-    """Merge files: lists are joined, a scalar may stand in one file only."""
+def join(sources: Sources) -> tuple[dict[str, object], Mapping[Place, str]]:
+    """Merge files: lists are joined, anything else may stand in one file only."""
     joined: dict[str, object] = {}
     places: dict[Place, str] = {}
     wrong: list[str] = []
     for path, raw in sources.items():
         try:
             node: yaml.Node | None = yaml.compose(raw, yaml.SafeLoader)
+            if node is None:
+                continue
+            if repeated := list(find_repeated(node, path, set())):
+                wrong += repeated
+                continue
             members: object = yaml.safe_load(raw)
-        except yaml.YAMLError as exc:
+        except (yaml.YAMLError, ValueError, RecursionError) as exc:
             wrong.append(describe_yaml(path, exc))
-            continue
-        if node is None:
             continue
         if not isinstance(node, yaml.MappingNode) or not isinstance(members, dict):
             wrong.append(f"{path}:1: a policy file is a mapping of sections")
@@ -75,6 +92,26 @@ def join(sources: Mapping[Path, bytes]) -> tuple[dict[str, object], Mapping[Plac
     if wrong:
         raise PolicyError("\n".join(wrong))
     return joined, places
+
+
+def find_repeated(node: yaml.Node, path: Path, above: set[int]) -> Iterable[str]:
+    """Find members that stand twice in one mapping, where YAML would take the last, and aliases
+    that contain themselves. Raises: RecursionError for absurd nesting."""
+    if id(node) in above:
+        yield f"{path}:{node.start_mark.line + 1}: an alias that contains itself"
+        return
+    inside = above | {id(node)}
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen and name != MERGE_KEY:
+                yield f"{path}:{key.start_mark.line + 1}: {name!r} stands twice in one mapping"
+            seen.add(name)
+            yield from find_repeated(value, path, inside)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from find_repeated(item, path, inside)
 
 
 def merge(
@@ -116,19 +153,29 @@ def note(places: dict[Place, str], place: Place, node: yaml.Node, path: Path) ->
 
 
 def describe(place: Place, message: str, places: Mapping[Place, str]) -> str:
-    """Say where: the nearest part of the policy that stands in a file."""
+    """Say where: the nearest part of the policy that stands in a file.
+
+    What pydantic adds to a place for its own bookkeeping (`constrained-str`) is left out.
+    """
     known = place
     while known and known not in places:
         known = known[:-1]
     where = places.get(known, "policy")
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).removeprefix(".")
+    shown = [*known, *(part for part in place[len(known) :] if is_member(part))]
+    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in shown).removeprefix(".")
     return f"{where}: {path}: {message}" if path else f"{where}: {message}"
 
 
-def describe_yaml(path: Path, exc: yaml.YAMLError) -> str:
+def is_member(part: str | int) -> bool:
+    return isinstance(part, int) or part.isidentifier()
+
+
+def describe_yaml(path: Path, exc: Exception) -> str:
     if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark:
         return f"{path}:{exc.problem_mark.line + 1}: {exc.problem}"
-    return f"{path}: {exc}"
+    if isinstance(exc, RecursionError):
+        return f"{path}: nested too deeply"
+    return f"{path}: {' '.join(str(exc).split())}"
 
 
 def names_pools(directories: Sequence[Path]) -> bool:

@@ -3,45 +3,17 @@
 The comments on fields are the manual; `docs/policy.md` shows them in use.
 """
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints
 
 from extproc.keys import KeySource
+from extproc.policy.base import Digest, Name, Place, Strict, Word, check_endpoint
 from extproc.request import Identity, Model
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
-"""Goes into headers, metrics and file names; slashes occur in model names."""
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-def check_endpoint(text: str) -> str:
-    """Accept `ip:port` or `[ipv6]:port`: Envoy matches the text, so names are not allowed."""
-    host, _, port = text.rpartition(":")
-    try:
-        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        raise ValueError(f"{text!r} is not ip:port") from None
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{text!r} is not ip:port")
-    if (address.version == 6) != host.startswith("["):
-        raise ValueError(f"{text!r}: IPv6 addresses, and only they, stand in brackets")
-    return text
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Endpoint = Annotated[str, AfterValidator(check_endpoint)]
 
 
 class TenantPolicy(Strict):
@@ -65,15 +37,14 @@ class PoolPolicy(Strict):
 
     name: Word
     engine: Literal["vllm", "sim"] = "vllm"
-    endpoints: Annotated[
-        tuple[Annotated[str, AfterValidator(check_endpoint)], ...], Field(min_length=1)
-    ]
+    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)]
 
 
 class ModelPolicy(Strict):
     name: Name  # what clients call it
     pool: Word
-    served_as: str | None = None  # what the engines call it; the same, if left out
+    served_as: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """What the engines call it; the same, if left out."""
     aliases: tuple[Name, ...] = ()
 
 
@@ -85,34 +56,53 @@ class Policy(Strict):
     keys: tuple[KeyPolicy, ...] = ()
     pools: tuple[PoolPolicy, ...] = ()
     models: tuple[ModelPolicy, ...] = ()
-    version: str = ""  # set by the loader: a hash of the content
+    _version: str = PrivateAttr("")
 
-    @model_validator(mode="after")
-    def check_references(self) -> Self:
-        """Refuse what points nowhere or is there twice; say all of it at once."""
-        wrong = [
-            *twice("tenants", (t.name for t in self.tenants)),
-            *twice("keys", (k.id for k in self.keys)),
-            *twice("keys", (k.digest for k in self.keys), "digest"),
-            *twice("pools", (p.name for p in self.pools)),
-            *twice("models", (n for m in self.models for n in (m.name, *m.aliases))),
-            *self._dangling(),
-        ]
-        if wrong:
-            raise ValueError("; ".join(wrong))
+    @property
+    def version(self) -> str:
+        """A hash of the content, set by `load`."""
+        return self._version
+
+    def at(self, version: str) -> Self:
+        """Say which version this is."""
+        self._version = version
         return self
 
-    def _dangling(self) -> Iterable[str]:
-        projects = self.projects()
-        for key in self.keys:
-            if key.tenant not in projects:
-                yield f"key {key.id!r}: there is no tenant {key.tenant!r}"
-            elif key.project and key.project not in projects[key.tenant]:
-                yield f"key {key.id!r}: tenant {key.tenant!r} has no project {key.project!r}"
+    def dangling(self) -> Iterable[tuple[Place, str]]:
+        """Find what points nowhere, or stands twice: each mistake with its place."""
+        yield from twice("tenants", "name", [tenant.name for tenant in self.tenants])
+        yield from twice("keys", "id", [key.id for key in self.keys])
+        yield from twice("keys", "digest", [key.digest for key in self.keys])
+        yield from twice("pools", "name", [pool.name for pool in self.pools])
+        for index, tenant in enumerate(self.tenants):
+            yield from twice_in(("tenants", index, "projects"), tenant.projects)
+        for index, pool in enumerate(self.pools):
+            yield from twice_in(("pools", index, "endpoints"), pool.endpoints)
+        yield from self._check_models()
+        yield from self._check_keys()
+
+    def _check_models(self) -> Iterable[tuple[Place, str]]:
         pools = {pool.name for pool in self.pools}
-        for model in self.models:
+        seen: set[str] = set()
+        for index, model in enumerate(self.models):
             if model.pool not in pools:
-                yield f"model {model.name!r}: there is no pool {model.pool!r}"
+                yield ("models", index, "pool"), f"there is no pool {model.pool!r}"
+            for name in (model.name, *model.aliases):
+                if name in seen:
+                    yield ("models", index), f"the name {name!r} stands twice"
+                seen.add(name)
+
+    def _check_keys(self) -> Iterable[tuple[Place, str]]:
+        projects = self.projects()
+        names = {"*", *(model.name for model in self.models)}
+        for index, key in enumerate(self.keys):
+            if key.tenant not in projects:
+                yield ("keys", index, "tenant"), f"there is no tenant {key.tenant!r}"
+            elif key.project and key.project not in projects[key.tenant]:
+                said = f"tenant {key.tenant!r} has no project {key.project!r}"
+                yield ("keys", index, "project"), said
+            for unknown in sorted(set(key.models) - names):
+                yield ("keys", index, "models"), f"there is no model {unknown!r}"
 
     def projects(self) -> Mapping[str, AbstractSet[str]]:
         return {tenant.name: frozenset(tenant.projects) for tenant in self.tenants}
@@ -139,9 +129,13 @@ def identity(key: KeyPolicy) -> Identity:
     )
 
 
-def twice(section: str, names: Iterable[str], what: str = "name") -> Iterable[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            yield f"{section}: the {what} {name!r} stands twice"
-        seen.add(name)
+def twice(section: str, member: str, values: list[str]) -> Iterable[tuple[Place, str]]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            yield (section, index, member), f"{value!r} stands twice"
+
+
+def twice_in(place: Place, values: tuple[str, ...]) -> Iterable[tuple[Place, str]]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            yield (*place, index), f"{value!r} stands twice"

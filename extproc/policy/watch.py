@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from extproc.errors import PolicyError
-from extproc.policy.load import load, read_all, version_of
+from extproc.policy.load import load_sources, read_all, version_of
 from extproc.policy.models import Policy
 from telemetry.logs import Event, EventLog
 
@@ -16,31 +16,44 @@ POLL_INTERVAL_S = 0.5
 for ConfigMaps, whose files are links that Kubernetes swaps."""
 
 
-async def watch(
-    directories: Sequence[Path],
-    version: str,
-    swap: Callable[[Policy], None],
-    reject: Callable[[], None] = lambda: None,
-) -> None:
-    """Call `swap` with every new policy that loads; run for ever. `version` is the one in force.
+class Watch:
+    """Follows the directories. `version` is the one in force at first."""
 
-    One that does not load changes nothing: `reject` is called, and all its mistakes are logged,
-    once. `swap` may raise PolicyError too.
-    """
-    seen = version
-    complaint = ""
-    while True:
-        await asyncio.sleep(POLL_INTERVAL_S)
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        version: str,
+        swap: Callable[[Policy], None],
+        reject: Callable[[str], None] = lambda _said: None,
+    ) -> None:
+        """`swap` gets every new policy that loads, and may raise PolicyError; `reject` gets what
+        is wrong with one that does not, once."""
+        self._directories = directories
+        self._seen = version
+        self._complaint = ""
+        self._swap = swap
+        self._reject = reject
+
+    async def run(self, interval_s: float = POLL_INTERVAL_S) -> None:
+        """Look for ever."""
+        while True:
+            await asyncio.sleep(interval_s)
+            self.look()
+
+    def look(self) -> None:
+        """Look once. What does not load changes nothing."""
         try:
-            current = version_of(read_all(directories))
-            if current == seen:
-                continue
-            seen = current
-            swap(load(directories))
-            log.info(Event.POLICY_LOADED, policy=current)
-            complaint = ""
+            sources = read_all(self._directories)
+            current = version_of(sources)
+            if current == self._seen:
+                return
+            self._seen = current
+            self._swap(load_sources(sources))
         except PolicyError as exc:
-            if str(exc) != complaint:  # a directory that is gone fails at every look
+            if str(exc) != self._complaint:  # a directory that is gone fails at every look
                 log.error(Event.POLICY_REJECTED, error=str(exc))
-                reject()
-            complaint = str(exc)
+                self._reject(str(exc))
+            self._complaint = str(exc)
+        else:
+            log.info(Event.POLICY_LOADED, policy=current)
+            self._complaint = ""

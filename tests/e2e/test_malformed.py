@@ -139,7 +139,7 @@ HEADS = [
     ("POST", "/v1/chat/completions/", {}, 404, None),
     ("POST", "/v1/Chat/Completions", {}, 404, None),
     ("POST", "/v1/audio/speech", {}, 404, None),
-    ("GET", "/v1/models/none", {}, 404, None),
+    ("GET", "/v1/models/none", {}, 404, "model"),
     ("GET", "/metrics", {}, 404, None),
     ("GET", "/", {}, 404, None),
     ("POST", "/v1/chat/completions?model=x", {"content-type": "text/plain"}, 415, "content-type"),
