@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from extproc.request import Request
 
@@ -14,7 +14,11 @@ REQUEST_ID_LENGTH = 256
 """What is kept of a client's request id: it is written down with every request."""
 
 
-def arrive(pairs: Iterable[tuple[str, str]]) -> Request:
+def arrive(
+    pairs: Iterable[tuple[str, str]],
+    client_ip: str = "",
+    claims: Mapping[str, object] | None = None,
+) -> Request:
     """Build the request as far as its headers tell. Names are lower case, as HTTP/2 sends them.
 
     A header that comes twice is joined by a comma: a second credential makes the value invalid
@@ -31,6 +35,8 @@ def arrive(pairs: Iterable[tuple[str, str]]) -> Request:
         method=headers.get(":method", ""),
         path=headers.get(":path", "").partition("?")[0],
         headers=headers,
+        client_ip=client_ip,
+        claims=claims,
     )
 
 

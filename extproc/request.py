@@ -34,8 +34,12 @@ class Request:
     method: str
     path: str
     """Without the query string, which may hold a misplaced secret."""
+    client_ip: str
+    """As Envoy sees it, trusted proxies taken into account; empty when it did not say."""
     headers: Mapping[str, str] = field(repr=False)
     """Names in lower case; a header sent twice is joined by a comma, as RFC 9110 5.3 allows."""
+    claims: Mapping[str, object] | None = field(default=None, repr=False)
+    """Of a token that Envoy's jwt_authn has verified; None when it has not."""
     facts: Mapping[type[Fact], Fact] = field(default_factory=dict[type[Fact], Fact], repr=False)
 
     @property
@@ -96,7 +100,9 @@ class Identity(Fact):
     project: str = ""
     user: str = ""
     models: frozenset[str] = frozenset({"*"})
-    """Public model names this key may use; `*` is all."""
+    """Public model names this credential may use; `*` is all."""
+    groups: frozenset[str] = frozenset()
+    region: str = ""
 
     def witness(self) -> Mapping[str, Scalar]:
         known = {"tenant": self.tenant, "key_id": self.key_id}
@@ -146,9 +152,16 @@ class Model(Fact):
     pool: str
     served_as: str
     """The name the engines know it by."""
+    track: str = "stable"
+    version: str = "1"
 
     def witness(self) -> Mapping[str, Scalar]:
-        return {"model": self.name, "pool": self.pool}
+        return {
+            "model": self.name,
+            "pool": self.pool,
+            "track": self.track,
+            "version": self.version,
+        }
 
 
 @dataclass(frozen=True, slots=True)

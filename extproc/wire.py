@@ -33,6 +33,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     TrailersResponse,
 )
 from envoy.type.v3.http_status_pb2 import HttpStatus
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
 from extproc.action import Admit, Answer, Forward, Metadata
@@ -53,6 +54,11 @@ ANSWER_MODES = {
     AnswerMode.STREAMED: ProcessingMode.STREAMED,
     AnswerMode.DUPLEX: ProcessingMode.FULL_DUPLEX_STREAMED,
 }
+ATTRIBUTES = "envoy.filters.http.ext_proc"
+SOURCE = "source.address"
+JWT_NAMESPACE = "envoy.filters.http.jwt_authn"
+"""Where Envoy's filter puts verified claims (`payload_in_metadata`); Istio's RequestAuthentication
+configures it so. Only this filter can write there, a client cannot."""
 RETRY_AFTER_S = 1
 """Bodies leave a worker within milliseconds; a second is an honest guess and kind to clients."""
 
@@ -99,7 +105,11 @@ class EnvoyStream:
             self._request_mode == ProcessingMode.STREAMED and early
         )
         headers = message.request_headers.headers.headers
-        return arrive((h.key, h.raw_value.decode("latin-1") or h.value) for h in headers)
+        return arrive(
+            ((h.key, h.raw_value.decode("latin-1") or h.value) for h in headers),
+            read_client_ip(message),
+            read_claims(message),
+        )
 
     async def admit(self, admit: Admit) -> None:
         self._admitted = admit.metadata
@@ -266,6 +276,27 @@ class EnvoyStream:
         if (kind := message.WhichOneof("request")) not in kinds:
             raise WireError("order", f"{kind} came where {' or '.join(kinds)} was awaited")
         return message
+
+
+def read_client_ip(message: ProcessingRequest) -> str:
+    """Read the attribute `source.address`, which is `ip:port` or `[ip]:port`."""
+    known = message.attributes
+    if ATTRIBUTES not in known or SOURCE not in known[ATTRIBUTES].fields:
+        return ""
+    address = known[ATTRIBUTES].fields[SOURCE].string_value
+    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+
+def read_claims(message: ProcessingRequest) -> dict[str, object] | None:
+    """Read the claims that jwt_authn put into metadata, whatever key it was told to use."""
+    known = message.metadata_context.filter_metadata
+    if JWT_NAMESPACE not in known:
+        return None
+    verified: dict[str, object] = {}
+    for value in known[JWT_NAMESPACE].fields.values():
+        if value.WhichOneof("kind") == "struct_value":
+            verified.update(MessageToDict(value.struct_value))
+    return verified or None
 
 
 def header(name: str, value: str) -> HeaderValueOption:

@@ -14,6 +14,7 @@ from extproc.filters.resolve import Resolve
 from extproc.filters.settle import Settle
 from extproc.filters.surface import Surface
 from extproc.policy.models import Policy
+from extproc.policy.tables import key_source, model_table
 from extproc.ports import EngineView, Journal
 
 
@@ -32,11 +33,11 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
     return (
         # Needs headers only: refused before a byte of the body is read.
         Surface(),
-        Identify(policy.key_source(), policy.projects()),
-        Catalog(policy.model_table()),
+        Identify(key_source(policy), policy.projects()),
+        Catalog(model_table(policy)),
         # Needs the body.
         Read(),
-        Resolve(policy.model_table()),
+        Resolve(model_table(policy)),
         Measure(engines),
         Pick(endpoints, outside.engines),
         # Last: what it writes down is what leaves.

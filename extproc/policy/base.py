@@ -1,9 +1,10 @@
 """What all parts of a policy are made of."""
 
 import ipaddress
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 
 Place = tuple[str | int, ...]
 """A path into the policy: ("keys", 0, "tenant")."""
@@ -12,12 +13,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0
 """Goes into headers, metrics and file names; slashes occur in model names."""
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Strict(BaseModel):
-    """A member nobody knows is an error; what is loaded never changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Environment = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 def check_endpoint(text: str) -> str:
@@ -38,3 +34,28 @@ def check_endpoint(text: str) -> str:
     if text != right:
         raise ValueError(f"{text!r}: write it as {right}")
     return text
+
+
+Endpoint = Annotated[str, AfterValidator(check_endpoint)]
+
+
+class Strict(BaseModel):
+    """A member nobody knows is an error; what is loaded never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Secret(Strict):
+    """Where a secret is found; it never stands in a policy. Exactly one of the three."""
+
+    env: Environment | None = None  # an environment variable of the workers
+    file: Path | None = None  # its content, less the line end
+    kubernetes: (
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")] | None
+    ) = None  # SECRET/KEY, mounted under /var/run/secrets/headgate/
+
+    @model_validator(mode="after")
+    def check_one(self) -> Self:
+        if sum(each is not None for each in (self.env, self.file, self.kubernetes)) != 1:
+            raise ValueError("give exactly one of env, file and kubernetes")
+        return self

@@ -1,51 +1,21 @@
-"""The typed policy. A member nobody knows is an error, a loaded policy never changes.
+"""The whole policy: its sections, and what must hold between them.
 
-The comments on fields are the manual; `docs/policy.md` shows them in use.
+A member nobody knows is an error, a loaded policy never changes. The comments on fields are the
+manual; `docs/policy.md` shows them in use.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints
+from pydantic import PrivateAttr, StringConstraints
 
-from extproc.keys import KeySource
-from extproc.policy.base import Digest, Name, Place, Strict, Word, check_endpoint
-from extproc.request import Identity, Model
+from extproc.policy.access import AccessPolicy
+from extproc.policy.base import Place, Strict
+from extproc.policy.catalog import ModelPolicy, PoolPolicy
+from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
 
-Endpoint = Annotated[str, AfterValidator(check_endpoint)]
-
-
-class TenantPolicy(Strict):
-    name: Word
-    projects: tuple[Word, ...] = ()
-
-
-class KeyPolicy(Strict):
-    """An API key, by its digest: `headgate keys new` prints both."""
-
-    id: Word  # what logs and the ledger show in place of the key
-    digest: Digest
-    tenant: Word
-    project: Word | None = None  # none: the client names one in X-Project-ID, or none is billed
-    user: Word | None = None
-    models: tuple[Name | Literal["*"], ...] = ("*",)  # public names; "*" is all
-
-
-class PoolPolicy(Strict):
-    """Endpoints that serve the same model version."""
-
-    name: Word
-    engine: Literal["vllm", "sim"] = "vllm"
-    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)]
-
-
-class ModelPolicy(Strict):
-    name: Name  # what clients call it
-    pool: Word
-    served_as: Annotated[str, StringConstraints(min_length=1)] | None = None
-    """What the engines call it; the same, if left out."""
-    aliases: tuple[Name, ...] = ()
+Mistake = tuple[Place, str]
 
 
 class Policy(Strict):
@@ -54,8 +24,11 @@ class Policy(Strict):
     salt: Annotated[str, StringConstraints(min_length=8)] = "headgate"  # of key digests
     tenants: tuple[TenantPolicy, ...] = ()
     keys: tuple[KeyPolicy, ...] = ()
+    issuers: tuple[IssuerPolicy, ...] = ()
+    services: tuple[ServicePolicy, ...] = ()
     pools: tuple[PoolPolicy, ...] = ()
     models: tuple[ModelPolicy, ...] = ()
+    access: AccessPolicy = AccessPolicy()
     _version: str = PrivateAttr("")
 
     @property
@@ -68,11 +41,16 @@ class Policy(Strict):
         self._version = version
         return self
 
-    def dangling(self) -> Iterable[tuple[Place, str]]:
+    def projects(self) -> Mapping[str, AbstractSet[str]]:
+        return {tenant.name: frozenset(tenant.projects) for tenant in self.tenants}
+
+    def dangling(self) -> Iterable[Mistake]:
         """Find what points nowhere, or stands twice: each mistake with its place."""
         yield from twice("tenants", "name", [tenant.name for tenant in self.tenants])
         yield from twice("keys", "id", [key.id for key in self.keys])
-        yield from twice("keys", "digest", [key.digest for key in self.keys])
+        yield from twice("issuers", "name", [issuer.name for issuer in self.issuers])
+        yield from twice("issuers", "issuer", [issuer.issuer for issuer in self.issuers])
+        yield from twice("services", "name", [service.name for service in self.services])
         yield from twice("pools", "name", [pool.name for pool in self.pools])
         for index, tenant in enumerate(self.tenants):
             yield from twice_in(("tenants", index, "projects"), tenant.projects)
@@ -80,62 +58,63 @@ class Policy(Strict):
             yield from twice_in(("pools", index, "endpoints"), pool.endpoints)
         yield from self._check_models()
         yield from self._check_keys()
+        yield from self._check_others()
 
-    def _check_models(self) -> Iterable[tuple[Place, str]]:
+    def _check_models(self) -> Iterable[Mistake]:
         pools = {pool.name for pool in self.pools}
         seen: set[str] = set()
         for index, model in enumerate(self.models):
-            if model.pool not in pools:
+            if model.pool is not None and model.pool not in pools:
                 yield ("models", index, "pool"), f"there is no pool {model.pool!r}"
+            for number, track in enumerate(model.tracks):
+                if track.pool not in pools:
+                    place = ("models", index, "tracks", number, "pool")
+                    yield place, f"there is no pool {track.pool!r}"
             for name in (model.name, *model.aliases):
                 if name in seen:
                     yield ("models", index), f"the name {name!r} stands twice"
                 seen.add(name)
 
-    def _check_keys(self) -> Iterable[tuple[Place, str]]:
+    def _check_keys(self) -> Iterable[Mistake]:
         projects = self.projects()
-        names = {"*", *(model.name for model in self.models)}
+        digests: set[str] = set()
         for index, key in enumerate(self.keys):
             if key.tenant not in projects:
                 yield ("keys", index, "tenant"), f"there is no tenant {key.tenant!r}"
             elif key.project and key.project not in projects[key.tenant]:
                 said = f"tenant {key.tenant!r} has no project {key.project!r}"
                 yield ("keys", index, "project"), said
-            for unknown in sorted(set(key.models) - names):
-                yield ("keys", index, "models"), f"there is no model {unknown!r}"
+            yield from self._check_names(("keys", index, "models"), key.models)
+            for digest in (key.digest, *(old.digest for old in key.retiring)):
+                if digest in digests:
+                    yield ("keys", index, "digest"), f"{digest!r} stands twice"
+                digests.add(digest)
 
-    def projects(self) -> Mapping[str, AbstractSet[str]]:
-        return {tenant.name: frozenset(tenant.projects) for tenant in self.tenants}
+    def _check_others(self) -> Iterable[Mistake]:
+        tenants = {"*", *(tenant.name for tenant in self.tenants)}
+        for index, issuer in enumerate(self.issuers):
+            if issuer.tenant is not None and issuer.tenant not in tenants:
+                yield ("issuers", index, "tenant"), f"there is no tenant {issuer.tenant!r}"
+            yield from self._check_names(("issuers", index, "models"), issuer.models)
+        for index, service in enumerate(self.services):
+            for unknown in sorted(set(service.tenants) - tenants):
+                yield ("services", index, "tenants"), f"there is no tenant {unknown!r}"
+        for index, rule in enumerate(self.access.allow):
+            yield from self._check_names(("access", "allow", index, "models"), rule.models)
 
-    def key_source(self) -> KeySource:
-        return KeySource(self.salt, {key.digest: identity(key) for key in self.keys})
-
-    def model_table(self) -> Mapping[str, Model]:
-        """Map public names and aliases to what serves them."""
-        return {
-            name: Model(model.name, model.pool, model.served_as or model.name)
-            for model in self.models
-            for name in (model.name, *model.aliases)
-        }
-
-
-def identity(key: KeyPolicy) -> Identity:
-    return Identity(
-        tenant=key.tenant,
-        key_id=key.id,
-        project=key.project or "",
-        user=key.user or "",
-        models=frozenset(key.models),
-    )
+    def _check_names(self, place: Place, names: Sequence[str]) -> Iterable[Mistake]:
+        known = {"*", *(model.name for model in self.models)}
+        for unknown in sorted(set(names) - known):
+            yield place, f"there is no model {unknown!r}"
 
 
-def twice(section: str, member: str, values: list[str]) -> Iterable[tuple[Place, str]]:
+def twice(section: str, member: str, values: Sequence[str]) -> Iterable[Mistake]:
     for index, value in enumerate(values):
         if value in values[:index]:
             yield (section, index, member), f"{value!r} stands twice"
 
 
-def twice_in(place: Place, values: tuple[str, ...]) -> Iterable[tuple[Place, str]]:
+def twice_in(place: Place, values: Sequence[str]) -> Iterable[Mistake]:
     for index, value in enumerate(values):
         if value in values[:index]:
             yield (*place, index), f"{value!r} stands twice"
