@@ -9,7 +9,7 @@
     errors.py     every reason for a refusal, its status, whose fault it is
 
     action.py     decisions -> what Envoy is to do
-    wire.py       that, in protobuf, for every way Envoy can be configured
+    wire.py       that, in protobuf, for every way Envoy can be configured; protobuf.py below it
     witness.py    Envoy's access log service -> Outcome
     server.py     gRPC, health, drain
 

@@ -10,14 +10,13 @@ How Envoy shows a request body depends on its configuration, which it tells in t
     STREAMED sent without
     waiting for headers
 
-and a request without a body is decided by the headers' reply. This file and `witness.py` are the
-only importers of `envoy.*`.
+and a request without a body is decided by the headers' reply. This file, `protobuf.py` below it and
+`witness.py` are the only importers of `envoy.*`.
 """
 
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
 from envoy.service.ext_proc.v3.external_processor_pb2 import (
     BodyMutation,
@@ -33,8 +32,6 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     TrailersResponse,
 )
 from envoy.type.v3.http_status_pb2 import HttpStatus
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
 
 from extproc.action import Admit, Answer, Forward, Metadata
 from extproc.arrive import arrive
@@ -42,6 +39,7 @@ from extproc.budget import MAX_BODY_BYTES, Held
 from extproc.decision import Deny
 from extproc.errors import DownstreamGoneError, Reason, WireError
 from extproc.filter import AnswerMode
+from extproc.protobuf import header, mutation, read_claims, read_client_ip, to_struct
 from extproc.request import Request
 from extproc.stream import Chunk
 
@@ -54,11 +52,6 @@ ANSWER_MODES = {
     AnswerMode.STREAMED: ProcessingMode.STREAMED,
     AnswerMode.DUPLEX: ProcessingMode.FULL_DUPLEX_STREAMED,
 }
-ATTRIBUTES = "envoy.filters.http.ext_proc"
-SOURCE = "source.address"
-JWT_NAMESPACE = "envoy.filters.http.jwt_authn"
-"""Where Envoy's filter puts verified claims (`payload_in_metadata`); Istio's RequestAuthentication
-configures it so. Only this filter can write there, a client cannot."""
 RETRY_AFTER_S = 1
 """Bodies leave a worker within milliseconds; a second is an honest guess and kind to clients."""
 
@@ -276,50 +269,3 @@ class EnvoyStream:
         if (kind := message.WhichOneof("request")) not in kinds:
             raise WireError("order", f"{kind} came where {' or '.join(kinds)} was awaited")
         return message
-
-
-def read_client_ip(message: ProcessingRequest) -> str:
-    """Read the attribute `source.address`, which is `ip:port` or `[ip]:port`."""
-    known = message.attributes
-    if ATTRIBUTES not in known or SOURCE not in known[ATTRIBUTES].fields:
-        return ""
-    address = known[ATTRIBUTES].fields[SOURCE].string_value
-    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
-
-
-def read_claims(message: ProcessingRequest) -> dict[str, object] | None:
-    """Read the claims that jwt_authn put into metadata, whatever key it was told to use."""
-    known = message.metadata_context.filter_metadata
-    if JWT_NAMESPACE not in known:
-        return None
-    verified: dict[str, object] = {}
-    for value in known[JWT_NAMESPACE].fields.values():
-        if value.WhichOneof("kind") == "struct_value":
-            verified.update(MessageToDict(value.struct_value))
-    return verified or None
-
-
-def header(name: str, value: str) -> HeaderValueOption:
-    """Build one header to set. `raw_value`, because Envoy ignores `value` here."""
-    return HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode("latin-1")))
-
-
-def mutation(forward: Forward) -> HeaderMutation:
-    set_headers = [header(name, value) for name, value in forward.set_headers.items()]
-    return HeaderMutation(set_headers=set_headers, remove_headers=forward.remove_headers)
-
-
-def to_struct(metadata: Metadata) -> Struct:
-    """Encode metadata. Numbers become doubles: exact up to 2**53, which no count of ours nears."""
-    outer = Struct()
-    for namespace, known in metadata.items():
-        inner = outer.fields[namespace].struct_value.fields
-        for name, value in known.items():
-            match value:
-                case bool():
-                    inner[name].bool_value = value
-                case str():
-                    inner[name].string_value = value
-                case _:
-                    inner[name].number_value = value
-    return outer

@@ -10,12 +10,11 @@ from collections.abc import AsyncIterable, Iterable
 from envoy.data.accesslog.v3 import accesslog_pb2
 from envoy.data.accesslog.v3.accesslog_pb2 import HTTPAccessLogEntry
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage
-from google.protobuf.struct_pb2 import Struct, Value
 
 from extproc.action import ENDPOINT_KEY, ENDPOINT_NAMESPACE, NAMESPACE
 from extproc.decision import Outcome
 from extproc.pipeline import Pipeline
-from extproc.request import Scalar
+from extproc.protobuf import read_struct
 
 
 async def settle_all(
@@ -55,19 +54,3 @@ def outcomes(entries: Iterable[HTTPAccessLogEntry]) -> Iterable[Outcome]:
             or flags.upstream_connection_termination
             or flags.upstream_remote_reset,
         )
-
-
-def read_struct(struct: Struct) -> dict[str, Scalar]:
-    return {name: read_value(value) for name, value in struct.fields.items()}
-
-
-def read_value(value: Value) -> Scalar:
-    match value.WhichOneof("kind"):
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-        case "number_value":
-            return value.number_value
-        case _:
-            return ""
