@@ -33,12 +33,12 @@ def http(own):
         yield client
 
 
-async def storm(url, rate, seconds, body):
+async def storm(url, rate, seconds, body, name="storm"):
     """Send `rate` requests a second; return (request id, status, JSON or None), one for each."""
 
     async def one(client, number):
         await asyncio.sleep(number / rate)
-        request_id = f"storm-{number}"
+        request_id = f"{name}-{number}"
         answer = await client.post(CHAT, json=body, headers={"x-request-id": request_id})
         return request_id, answer.status_code, answer.json()
 
@@ -78,6 +78,19 @@ async def test_killed_workers_harm_no_request_that_is_decided(own):
     assert sum(status == 200 for _, status, _ in results) >= 0.9 * len(results)
     assert not own.rows("unsettled")
     wait_for(lambda: len(own.worker_pids()) == 2, what="both workers")
+
+
+async def test_workers_asked_to_stop_harm_nobody(own):
+    """SIGTERM to one worker after the other: it drains, the other takes over, it comes back."""
+
+    async def stop_each():
+        for victim in sorted(own.worker_pids()):
+            os.kill(victim, signal.SIGTERM)
+            await asyncio.sleep(5)  # as a rolling restart waits until the new one is ready
+
+    results, _ = await asyncio.gather(storm(own.url, 50, 10, ask(), "drain"), stop_each())
+    refused = [row for row in own.rows("request_id like 'drain-%'") if row["status"] != 200]
+    assert {status for _, status, _ in results} == {200}, refused
 
 
 def test_engine_that_dies_before_its_headers_costs_a_retry(own, http):
