@@ -1,0 +1,98 @@
+"""Typed settings to Envoy's files: the bootstrap, the answer filter within it, one endpoints file for each pool."""
+
+import json
+import os
+import socket
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from dataplane.gateway import ConfigError, Endpoint, Gateway, Pool, parse_endpoint
+from dataplane.replies import local_replies
+
+LUA_PARTS = ("json.lua", "usage.lua", "sse.lua", "strip.lua", "answer.lua")
+"""The answer filter, in the order in which each part finds what it uses defined before it."""
+
+TTFT_US = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
+"""Time to first token: from the request's first byte to the first byte of the answer's *body*."""
+
+
+def answer_lua() -> str:
+    """The Lua source of the answer filter. One chunk, one filter: both steps share one scan of the bytes."""
+    return "\n".join(read(part) for part in LUA_PARTS)
+
+
+def render(gateway: Gateway) -> str:
+    """Envoy's bootstrap as commented YAML. Every value from outside stands in it as a JSON literal."""
+    # Not HTML: jinja's autoescape would mangle YAML. `tojson` is what keeps values from becoming structure.
+    environment = Environment(  # noqa: S701 - see above
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["quoted"] = quoted
+    environment.filters["s"] = seconds
+    environment.filters["ms"] = milliseconds
+    return environment.from_string(read("bootstrap.yaml.j2")).render(
+        gateway=gateway,
+        t=gateway.timeouts,
+        ttft_us=TTFT_US,
+        local_replies=local_replies(gateway),
+        answer_lua=answer_lua(),
+    )
+
+
+def endpoints(pool: Pool) -> str:
+    """The pool's endpoints as the DiscoveryResponse that Envoy reads from a file (JSON, which is YAML)."""
+    hosts = [socket_address(parse_endpoint(endpoint)) for endpoint in pool.endpoints]
+    assignment = {
+        "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": f"pool/{pool.name}",
+        "endpoints": [{"lb_endpoints": hosts}],
+    }
+    return json.dumps({"resources": [assignment]}, indent=2) + "\n"
+
+
+def socket_address(endpoint: Endpoint) -> dict[str, object]:
+    address = {"address": endpoint.ip, "port_value": endpoint.port}
+    return {"endpoint": {"address": {"socket_address": address}}}
+
+
+def write(text: str, path: Path) -> None:
+    """Replaces a file by renaming: a reader sees the old text or the new one, and Envoy's watch sees the rename."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def resolve(host_port: str) -> str:
+    """`host:port` as `ip:port`, asking the resolver. For the edge: call it once, and use its answer everywhere.
+
+    Raises:
+        ConfigError: the name does not resolve, or the form is wrong.
+    """
+    host, _, port = host_port.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as fault:
+        raise ConfigError(f"endpoint {host_port!r} cannot be resolved: {fault}") from fault
+    # IPv4 first: `localhost` is both, and most engines listen on 0.0.0.0.
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    return str(Endpoint(str(found[0][4][0]), int(port)))
+
+
+def read(name: str) -> str:
+    return resources.files("dataplane").joinpath(name).read_text(encoding="utf-8")
+
+
+def quoted(text: str) -> str:
+    """One line of our own as a YAML scalar that shows its JSON as it is."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def seconds(value_s: float) -> str:
+    """A protobuf Duration as JSON writes it."""
+    return f"{value_s:g}s"
+
+
+def milliseconds(value_ms: float) -> str:
+    return seconds(value_ms / 1000)

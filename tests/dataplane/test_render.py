@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dataplane.gateway import ConfigError, Files, Pool, Timeouts
+from dataplane.render import LUA_PARTS, endpoints, quoted, render, resolve, seconds, write
+from dataplane.validate import DISCOVERY_RESPONSE, check_types
+from tests.dataplane.golden import GATEWAY, GOLDEN, without_lua
+from tests.dataplane.test_gateway import STATE, gateway
+
+
+def test_the_golden_bootstrap():
+    assert without_lua(render(GATEWAY)) == GOLDEN.read_text(), (
+        f"see {GOLDEN.with_name('golden.py')}"
+    )
+
+
+def test_the_bootstrap_is_of_envoys_types():
+    check_types(render(GATEWAY))
+
+
+def test_every_lua_file_is_part_of_the_filter():
+    folder = Path(__file__).parents[2] / "dataplane"
+    assert sorted(LUA_PARTS) == sorted(path.name for path in folder.glob("*.lua"))
+
+
+def test_values_are_data_whatever_they_hold():
+    hostile = STATE / 'a"b: {c}\n- d #{{ e }} %F% \u2028'
+    bootstrap = yaml.safe_load(render(gateway(files=Files.under(hostile))))
+    assert bootstrap["admin"]["address"]["pipe"]["path"] == str(hostile / "run/envoy-admin.sock")
+    assert set(bootstrap) == {"node", "admin", "overload_manager", "static_resources"}
+
+
+def test_every_timeout_reaches_envoy():
+    odd = Timeouts(
+        request_headers_s=1.25,
+        request_s=2.25,
+        keepalive_s=3.25,
+        stream_idle_s=4.25,
+        decision_ms=5250,
+        decision_max_ms=6250,
+        worker_connect_ms=7250,
+        engine_connect_ms=8250,
+        engine_keepalive_s=9.25,
+    )
+    text = render(gateway(timeouts=odd))
+    for i in range(1, 10):
+        assert text.count(f" {i}.25s") == 1
+
+
+def test_a_gateway_without_pools_can_be_rendered():
+    check_types(render(gateway(pools=())))
+
+
+def test_endpoints_are_a_discovery_response():
+    pool = Pool("tiny", ("127.0.0.1:8000", "[::1]:8001"))
+    text = endpoints(pool)
+    check_types(text, DISCOVERY_RESPONSE)
+    [assignment] = yaml.safe_load(text)["resources"]
+    assert assignment["cluster_name"] == "pool/tiny"
+    hosts = [
+        h["endpoint"]["address"]["socket_address"]
+        for h in assignment["endpoints"][0]["lb_endpoints"]
+    ]
+    assert hosts == [
+        {"address": "127.0.0.1", "port_value": 8000},
+        {"address": "::1", "port_value": 8001},
+    ]
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    write("old", path)
+    with path.open() as reader:
+        write("new", path)
+        assert reader.read() == "old", "who had it open still reads the old file"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_is_resolved_to_an_address():
+    assert resolve("localhost:8000") in ("127.0.0.1:8000", "[::1]:8000")
+    assert resolve("127.0.0.1:8000") == "127.0.0.1:8000"
+    assert resolve("[::1]:8000") == "[::1]:8000"
+
+
+@pytest.mark.parametrize("text", ["localhost", "localhost:http", "no-such-host.invalid:80", ":80x"])
+def test_what_cannot_be_resolved(text):
+    with pytest.raises(ConfigError, match="cannot be resolved"):
+        resolve(text)
+
+
+@pytest.mark.parametrize(
+    ("value_s", "text"), [(0, "0s"), (10, "10s"), (0.25, "0.25s"), (620, "620s")]
+)
+def test_durations(value_s, text):
+    assert seconds(value_s) == text
+
+
+def test_a_quoted_line_is_one_yaml_string():
+    for text in ("it's", '{"a": "b"}', "# no comment", "- x: y"):
+        assert yaml.safe_load(quoted(text)) == text
