@@ -15,6 +15,8 @@
 
     policy/       typed YAML, loaded strictly, reloaded whole
     dialects/     what request bodies look like, one file for each API
+    access.py     who may use what: groups, and conditions.py in CEL
+    routing/      pure choices: which track of a model serves whom
     ports.py      what is outside, as Protocols; stores/ and metering.py implement them
     health.py     which engines answer
     settings.py   the only reader of the environment

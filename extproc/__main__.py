@@ -12,14 +12,18 @@ from extproc.budget import ByteBudget
 from extproc.errors import PolicyError
 from extproc.filters import Outside, build
 from extproc.health import HealthView
+from extproc.identity.jwks import KeyRings
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
 from extproc.policy.load import load
 from extproc.policy.models import Policy
+from extproc.policy.secrets import SecretReader
+from extproc.policy.status import StatusFile
 from extproc.policy.watch import Watch
 from extproc.server import Server
-from extproc.settings import Settings, SettingsError
+from extproc.settings import Settings, SettingsError, inherited
 from extproc.stores.journal import FileJournal
+from extproc.stores.opa import OpaClient
 from extproc.witness import CurrentPipeline
 from telemetry.logs import Event, EventLog, start_logging
 
@@ -35,9 +39,16 @@ class Worker:
         self._meter = PrometheusMeter()
         metrics = self._meter.metrics
         self._view = HealthView(lambda pool, count: metrics.endpoints_healthy.set(count, pool))
-        self._outside = Outside(self._view, FileJournal(settings.state / "journal"))
-        policy = load(settings.policy)
+        self._rings = KeyRings(metrics.jwks_refreshes.add)
+        self._opa = OpaClient()
+        journal = FileJournal(settings.state / "journal")
+        self._outside = Outside(self._view, journal, self._rings, authority=self._opa.at)
+        self._secrets = SecretReader(inherited())
+        policy = load(settings.policy, self._secrets)
         self._version = policy.version
+        self._status = StatusFile.begin(
+            settings.state / "run", settings.listen, settings.policy, policy.version
+        )
         self._current = CurrentPipeline(self._assemble(policy))
         budget = ByteBudget(settings.max_held_bytes, self._meter)
         self._server = Server(self._current, budget, self._meter)
@@ -54,9 +65,11 @@ class Worker:
 
     def _swap(self, policy: Policy) -> None:
         self._current.pipeline = self._assemble(policy)
+        self._status.serve(policy.version)
 
-    def _reject(self, _said: str) -> None:
+    def _reject(self, error: PolicyError, version: str) -> None:
         self._meter.metrics.policy_reloads.add("rejected")
+        self._status.reject(error, version)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
@@ -65,17 +78,20 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._server.start(self._settings.listen)
         log.info(Event.READY, listen=self._settings.listen, policy=self._version)
-        watch = Watch(self._settings.policy, self._version, self._swap, self._reject)
+        watch = Watch(self._settings.policy, self._version, self._swap, self._reject, self._secrets)
         async with asyncio.TaskGroup() as tasks:
             beside = (
                 tasks.create_task(self._view.watch()),
-                tasks.create_task(watch.run()),
+                tasks.create_task(self._rings.run()),
+                tasks.create_task(watch.run(self._settings.policy_poll_s)),
             )
             await stop.wait()
             log.info(Event.DRAINING)
             await self._server.drain()
             for task in beside:
                 task.cancel()
+        await self._opa.close()
+        self._status.close()
         log.info(Event.STOPPED)
 
 

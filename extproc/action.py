@@ -3,14 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import msgspec
-
 from extproc import errors
-from extproc.budget import MAX_BODY_BYTES
 from extproc.decision import Deny, Judged, Reply
-from extproc.errors import Reason
 from extproc.filter import AnswerMode
-from extproc.request import Model, Prompt, Request, Route, Scalar
+from extproc.request import Model, Payload, Request, Route, Scalar
 
 NAMESPACE = "headgate"
 """Dynamic metadata that settle reads back from the access logs."""
@@ -19,8 +15,14 @@ ENDPOINT_KEY = "x-gateway-destination-endpoint"
 """Endpoint Picker Protocol (proposal 004): as header and as metadata, with the same value."""
 POOL_HEADER = "x-headgate-pool"
 """Selects the Envoy route, and with it the cluster. Clients' copies are stripped at the listener."""
+MODEL_HEADER = "x-headgate-model"
+TRACK_HEADER = "x-headgate-track"
+"""For routes of others, such as Istio's VirtualService, and for engines: what was resolved."""
 
 Metadata = Mapping[str, Mapping[str, Scalar]]
+
+MESSAGES_PATH = "/v1/messages"
+"""Here, and below, clients read errors in Anthropic's shape. `dataplane/replies.py` knows it too."""
 
 SECRETS = ("authorization", "x-api-key", "api-key", "proxy-authorization", "cookie")
 """Request headers that no engine may see."""
@@ -65,24 +67,20 @@ def admit(request: Request, answer: AnswerMode, policy: str) -> Admit:
     return Admit({NAMESPACE: {**request.witness(), "policy": policy}}, answer)
 
 
-def forward(request: Request, policy: str) -> Forward | Deny:
-    """Build what goes upstream; refuse what has grown too large on the way.
-
-    The body is encoded anew even when no filter changed it: duplicate members and odd escapes then
-    cannot mean one thing to us and another to an engine.
-    """
-    body = msgspec.json.encode(request.fact(Prompt).document)
-    if len(body) > MAX_BODY_BYTES:  # 1e15 is sent on as 1000000000000000.0
-        return Deny(Reason.TOO_LARGE, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
+def forward(request: Request, policy: str) -> Forward:
+    """Build what goes upstream."""
     endpoints = ",".join(request.fact(Route).endpoints)
+    model = request.fact(Model)
     return Forward(
         metadata={
             NAMESPACE: {**request.witness(), "policy": policy},
             ENDPOINT_NAMESPACE: {ENDPOINT_KEY: endpoints},
         },
-        body=body,
+        body=request.fact(Payload).raw,
         set_headers={
-            POOL_HEADER: request.fact(Model).pool,
+            POOL_HEADER: model.pool,
+            MODEL_HEADER: model.name,
+            TRACK_HEADER: model.track,
             ENDPOINT_KEY: endpoints,
             "traceparent": request.traceparent,
         },
@@ -92,7 +90,7 @@ def forward(request: Request, policy: str) -> Forward | Deny:
 
 
 def stop(judged: Judged, policy: str) -> Answer:
-    """Answer for the gateway: a refusal in OpenAI's shape, or a reply that needs no engine."""
+    """Answer for the gateway: a refusal in the client's shape, or a reply that needs no engine."""
     known: dict[str, Scalar] = {**judged.request.witness(), "policy": policy}
     match judged.stop:
         case Deny() as deny:
@@ -105,10 +103,18 @@ def stop(judged: Judged, policy: str) -> Answer:
             if kind.status == 401:  # RFC 9110 11.6.1 asks for a challenge
                 headers["www-authenticate"] = "Bearer"
             known["deny"] = kind.code
-            body = errors.body(deny.reason, deny.message, deny.param)
+            body = error_body(judged.request, deny)
             return Answer(kind.status, body, kind.code, headers, {NAMESPACE: known})
         case Reply(body, content_type):
             headers = {"content-type": content_type}
             return Answer(200, body, "headgate_reply", headers, {NAMESPACE: known})
         case None:
             raise AssertionError("only a stopped request is answered here")
+
+
+def error_body(request: Request, deny: Deny) -> bytes:
+    """Write a refusal in the shape of the API that the request was for, known or not."""
+    path = request.path
+    if path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/"):
+        return errors.anthropic_body(deny.reason, deny.message, request.request_id)
+    return errors.body(deny.reason, deny.message, deny.param)

@@ -39,10 +39,21 @@ class Judged:
     request: Request
     stop: Reply | Deny | None
 
+    @property
+    def outcome(self) -> str:
+        """One word for metrics: `forward`, `reply`, `deny`, or `fault` for a refusal that is ours."""
+        match self.stop:
+            case None:
+                return "forward"
+            case Reply():
+                return "reply"
+            case Deny(reason):
+                return "fault" if reason is Reason.FAULT else "deny"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request ended, as Envoy saw it. Every request has exactly one."""
+    """How a request ended, as Envoy saw it. Told at most once: what must be exact reads the log."""
 
     witness: Mapping[str, Scalar]
     """What the filters left in metadata at decision time; empty if none of them was reached."""

@@ -5,12 +5,16 @@ A refusal is a value (`decision.Deny` carrying a `Reason`); a fault is an except
 
     HeadgateError
     +-- PolicyError          the policy cannot be served; raised while loading, never while serving
+    +-- ConditionError       an expression of the policy is none, or has no value for this request
+    +-- AuthorityError       the policy's authority gave no ruling
     +-- WireError            Envoy and we disagree about the protocol; the RPC is aborted
     +-- DownstreamGoneError  the stream ended before we had answered; nothing to do but leave
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -22,6 +26,14 @@ class HeadgateError(Exception):
 
 class PolicyError(HeadgateError, ValueError):
     """The policy cannot be served. The message lists every mistake, one a line, with its place."""
+
+
+class ConditionError(HeadgateError):
+    """It is no condition, or it could not be decided. The message is for the operator."""
+
+
+class AuthorityError(HeadgateError):
+    """No ruling: it came too late, or there is no sense in it. The message is for the operator."""
 
 
 class WireError(HeadgateError):
@@ -52,23 +64,89 @@ class Kind:
     retry: bool
     """Whether the same request may succeed later."""
 
+    @property
+    def anthropic_type(self) -> str:
+        """`error.type` of the body, in Anthropic's words."""
+        fallback = "api_error" if self.status >= 500 else "invalid_request_error"
+        return ANTHROPIC_TYPES.get(self.status, fallback)
+
+
+ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+"""Source: Anthropic's API reference, "Errors". Its own 529 for overload has no meaning in HTTP and
+proxies know nothing of it: ours is 503."""
+
 
 class Reason(Enum):
-    """Every refusal there is. A new one gets a line here and nowhere else."""
+    """Every refusal there is. A new one gets a line here, and one in `ADVICE`."""
 
     INVALID_REQUEST = Kind("invalid_request", 400, "invalid_request_error", "client", retry=False)
+    FORBIDDEN_PARAMETER = Kind(
+        "unsupported_parameter", 400, "invalid_request_error", "client", retry=False
+    )
+    MODALITY = Kind("unsupported_modality", 400, "invalid_request_error", "client", retry=False)
+    CONTEXT = Kind("context_length_exceeded", 400, "invalid_request_error", "client", retry=False)
     MISSING_KEY = Kind("missing_api_key", 401, "authentication_error", "client", retry=False)
     INVALID_KEY = Kind("invalid_api_key", 401, "authentication_error", "client", retry=False)
+    TWO_CREDENTIALS = Kind("two_credentials", 401, "authentication_error", "client", retry=False)
+    EXPIRED_KEY = Kind("expired_api_key", 401, "authentication_error", "client", retry=False)
+    WRONG_ADDRESS = Kind("ip_not_authorized", 401, "authentication_error", "client", retry=False)
+    INVALID_TOKEN = Kind("invalid_token", 401, "authentication_error", "client", retry=False)
+    EXPIRED_TOKEN = Kind("expired_token", 401, "authentication_error", "client", retry=False)
+    UNKNOWN_IDENTITY = Kind("unknown_identity", 403, "permission_error", "client", retry=False)
     WIDENED = Kind("identity_mismatch", 403, "permission_error", "client", retry=False)
     MODEL_FORBIDDEN = Kind("model_forbidden", 403, "permission_error", "client", retry=False)
+    ACCESS_DENIED = Kind("access_denied", 403, "permission_error", "client", retry=False)
     UNKNOWN_URL = Kind("unknown_url", 404, "invalid_request_error", "client", retry=False)
     UNKNOWN_MODEL = Kind("model_not_found", 404, "invalid_request_error", "client", retry=False)
+    NO_TRACK = Kind("track_not_available", 404, "invalid_request_error", "client", retry=False)
     METHOD = Kind("method_not_allowed", 405, "invalid_request_error", "client", retry=False)
     TOO_LARGE = Kind("request_too_large", 413, "invalid_request_error", "client", retry=False)
     MEDIA_TYPE = Kind("unsupported_media_type", 415, "invalid_request_error", "client", retry=False)
     FAULT = Kind("internal_error", 500, "server_error", "gateway", retry=True)
     OVERLOADED = Kind("gateway_overloaded", 503, "server_error", "gateway", retry=True)
+    NO_ISSUER_KEYS = Kind("issuer_unavailable", 503, "server_error", "gateway", retry=True)
     NO_ENDPOINT = Kind("no_endpoint", 503, "server_error", "engine", retry=True)
+
+
+ADVICE: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.INVALID_REQUEST: "Correct the field that the message names.",
+        Reason.FORBIDDEN_PARAMETER: "Leave the parameter out that the message names.",
+        Reason.MODALITY: "Send what the model takes, or pick another one.",
+        Reason.CONTEXT: "Shorten the conversation, or ask for a shorter answer.",
+        Reason.MISSING_KEY: "Send `Authorization: Bearer KEY`, or `x-api-key: KEY`.",
+        Reason.INVALID_KEY: "Check the key; it may have been revoked.",
+        Reason.TWO_CREDENTIALS: "Send one credential only.",
+        Reason.EXPIRED_KEY: "Ask for a new key.",
+        Reason.WRONG_ADDRESS: "Call from an address the key is for, or have yours added.",
+        Reason.INVALID_TOKEN: "Get a token from an issuer this gateway trusts, meant for it.",
+        Reason.EXPIRED_TOKEN: "Get a fresh token.",
+        Reason.UNKNOWN_IDENTITY: "Ask for your tenant or project to be set up here.",
+        Reason.WIDENED: "Leave `X-Tenant-ID` and `X-Project-ID` out, or name your own.",
+        Reason.MODEL_FORBIDDEN: "Pick a model from `GET /v1/models`, or ask for access.",
+        Reason.ACCESS_DENIED: "The message names the rule; ask whoever runs this gateway.",
+        Reason.UNKNOWN_URL: "Check the path: [api.md](api.md) lists what is served.",
+        Reason.UNKNOWN_MODEL: "Pick a model from `GET /v1/models`.",
+        Reason.NO_TRACK: "Leave `X-Routing-Strategy` out, or name a track that the model has.",
+        Reason.METHOD: "Use the method in the `Allow` header.",
+        Reason.TOO_LARGE: "Send less: images by URL, shorter conversations.",
+        Reason.MEDIA_TYPE: "Send plain JSON as `application/json`.",
+        Reason.FAULT: "Try again; report the request id if it lasts.",
+        Reason.OVERLOADED: "Wait for `Retry-After`, then try again.",
+        Reason.NO_ISSUER_KEYS: "Wait for `Retry-After`, then try again.",
+        Reason.NO_ENDPOINT: "Wait for `Retry-After`, then try again.",
+    }
+)
+"""What the client should do; docs/errors.md is made from it."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -82,7 +160,24 @@ class _Body(msgspec.Struct, frozen=True):
     error: _Error
 
 
+class _AnthropicError(msgspec.Struct, frozen=True):
+    type: str
+    message: str
+
+
+class _AnthropicBody(msgspec.Struct, frozen=True, kw_only=True):
+    type: Literal["error"] = "error"
+    error: _AnthropicError
+    request_id: str
+
+
 def body(reason: Reason, message: str, param: str | None = None) -> bytes:
     """Build the JSON body that OpenAI's SDKs understand."""
     kind = reason.value
     return msgspec.json.encode(_Body(_Error(message, kind.type, param, kind.code)))
+
+
+def anthropic_body(reason: Reason, message: str, request_id: str) -> bytes:
+    """Build the JSON body that Anthropic's SDKs understand. The field at fault is in the message."""
+    error = _AnthropicError(reason.value.anthropic_type, message)
+    return msgspec.json.encode(_AnthropicBody(error=error, request_id=request_id))

@@ -1,8 +1,10 @@
 """What is outside, as the inside sees it. `stores/` and `telemetry` implement these."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from extproc.conditions import Known
 from extproc.request import Request
 
 
@@ -37,4 +39,25 @@ class EngineView(Protocol):
 
     def suspect(self, endpoint: str) -> None:
         """Take note that Envoy could not get an answer from it just now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What an authority says of one request."""
+
+    allows: bool
+    reason: str = ""
+    """For the client, when it refuses."""
+
+
+class Authority(Protocol):
+    """Somebody else who decides."""
+
+    async def ask(self, known: Known) -> Ruling:
+        """Wait for the ruling, within a deadline of its own.
+
+        Raises:
+            AuthorityError: There is none: too late, not there, or no sense in it.
+        """
         ...

@@ -25,15 +25,17 @@ def read_client_ip(message: ProcessingRequest) -> str:
 
 
 def read_claims(message: ProcessingRequest) -> dict[str, object] | None:
-    """Read the claims that jwt_authn put into metadata, whatever key it was told to use."""
+    """Read the claims that jwt_authn put into metadata, whatever key it was told to use. Those of two
+    tokens are none: which of them is asking cannot be told."""
     known = message.metadata_context.filter_metadata
     if JWT_NAMESPACE not in known:
         return None
-    verified: dict[str, object] = {}
-    for value in known[JWT_NAMESPACE].fields.values():
-        if value.WhichOneof("kind") == "struct_value":
-            verified.update(MessageToDict(value.struct_value))
-    return verified or None
+    verified: list[dict[str, object]] = [
+        MessageToDict(value.struct_value)
+        for value in known[JWT_NAMESPACE].fields.values()
+        if "iss" in value.struct_value.fields  # not a token's header, which may stand beside it
+    ]
+    return verified[0] if len(verified) == 1 else None
 
 
 def header(name: str, value: str) -> HeaderValueOption:

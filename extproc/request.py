@@ -43,6 +43,12 @@ class Request:
     facts: Mapping[type[Fact], Fact] = field(default_factory=dict[type[Fact], Fact], repr=False)
 
     @property
+    def announced_bytes(self) -> int:
+        """Size of the body as the client announced it; 0 when it did not."""
+        length = self.headers.get("content-length", "")
+        return int(length) if length.isascii() and length.isdecimal() and len(length) < 16 else 0
+
+    @property
     def keeps_trace(self) -> bool:
         """Whether the trace is the client's, not one begun here."""
         return self.headers.get("traceparent") == self.traceparent
@@ -64,18 +70,21 @@ class Request:
 
     def witness(self) -> dict[str, Scalar]:
         """All that settle will know of this request."""
-        known: dict[str, Scalar] = {"settle_key": self.settle_key}
+        known: dict[str, Scalar] = {"settle_key": self.settle_key, "trace_id": self.trace_id}
         for fact in self.facts.values():
             known.update(fact.witness())
         return known
 
 
 class Kind(Enum):
-    """An operation of the OpenAI API; the value is its name in metadata, ledger and metrics."""
+    """An operation of an API; the value is its name in metadata, ledger and metrics."""
 
     CHAT = "chat"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "count_tokens"
     MODELS = "models"
 
 
@@ -135,12 +144,14 @@ class Prompt(Fact):
     """Streams only: the client asked for the final usage event itself."""
     wants_continuous_usage: bool = False
     """Streams only: the client asked for usage in every event (a vLLM extension)."""
+    n: int = 1
+    """How many answers to each prompt: engines compute the prompt, and count it, that often."""
 
     def editing(self, **members: Any) -> Self:  # noqa: ANN401 - JSON values have no narrower type
         return replace(self, document={**self.document, **members})
 
     def witness(self) -> Mapping[str, Scalar]:
-        return {"stream": self.stream}
+        return {"stream": self.stream, "n": self.n} if self.n > 1 else {"stream": self.stream}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +173,13 @@ class Model(Fact):
             "track": self.track,
             "version": self.version,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Payload(Fact):
+    """The body as engines will get it; established by `filters/write.py`."""
+
+    raw: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import cast
 import grpc
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
+from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
@@ -78,7 +79,7 @@ class Server:
     def _access_log(self) -> grpc.GenericRpcHandler:
         collect = grpc.stream_unary_rpc_method_handler(
             self.collect,
-            StreamAccessLogsMessage.FromString,
+            self._read_entries,
             StreamAccessLogsResponse.SerializeToString,
         )
         return grpc.method_handlers_generic_handler(
@@ -114,6 +115,16 @@ class Server:
             settling.cancel()
             draining.cancel()
         return StreamAccessLogsResponse()
+
+    def _read_entries(self, raw: bytes) -> StreamAccessLogsMessage:
+        """Decode access log entries. One with a header that is not UTF-8 cannot be decoded; raising
+        would end the stream and lose others, so it alone is lost here. The ledger has it: Envoy
+        escapes such bytes in the JSON log."""
+        try:
+            return StreamAccessLogsMessage.FromString(raw)
+        except DecodeError:
+            self._meter.wire_fault("access_log")
+            return StreamAccessLogsMessage()
 
     async def start(self, listen: str) -> int:
         """Listen, then say so. Return the port, for TCP. Raises: RuntimeError if it is taken."""

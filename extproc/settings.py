@@ -9,6 +9,7 @@ from typing import Self
 
 from extproc.budget import MAX_BODY_BYTES, MAX_HELD_BYTES
 from extproc.errors import HeadgateError
+from extproc.policy.watch import POLL_INTERVAL_S
 
 
 class SettingsError(HeadgateError):
@@ -27,6 +28,8 @@ class Settings:
     """HEADGATE_LISTEN: `unix:PATH` or `ip:port`, as gRPC writes addresses."""
     max_held_bytes: int = MAX_HELD_BYTES
     """HEADGATE_MAX_HELD_BYTES: bound of request bytes in flight."""
+    policy_poll_s: float = POLL_INTERVAL_S
+    """HEADGATE_POLICY_POLL_S: how often the policy's files are looked at, in seconds."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -44,7 +47,17 @@ class Settings:
             state=Path(require(given, "HEADGATE_STATE")),
             listen=require(given, "HEADGATE_LISTEN"),
             max_held_bytes=int(held),
+            policy_poll_s=policy_poll_s(given),
         )
+
+
+def policy_poll_s(environment: Mapping[str, str] | None = None) -> float:
+    """Read HEADGATE_POLICY_POLL_S alone, for `headgate up`. Raises: SettingsError."""
+    given = os.environ if environment is None else environment  # noqa: TID251 - the one reader
+    text = given.get("HEADGATE_POLICY_POLL_S", str(POLL_INTERVAL_S))
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or not 0.01 <= float(text) <= 3600:
+        raise SettingsError(f"HEADGATE_POLICY_POLL_S is {text[:20]!r}: give 0.01 to 3600 seconds")
+    return float(text)
 
 
 def require(given: Mapping[str, str], name: str) -> str:

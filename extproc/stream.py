@@ -7,7 +7,6 @@ we end the RPC, Envoy moves the answer, and its access log tells how it ended (`
 a filter has to rewrite the answer do we stay for it.
 """
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,11 +15,11 @@ from extproc import action
 from extproc.action import Admit, Answer, Forward
 from extproc.budget import ByteBudget, Held
 from extproc.decision import Deny, Judged
-from extproc.errors import Reason
 from extproc.filter import BodyTransform
 from extproc.pipeline import Pipeline
 from extproc.ports import Meter
 from extproc.request import Body, Request
+from extproc.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +60,40 @@ class Stream(Protocol):
 async def serve(stream: Stream, pipeline: Pipeline, budget: ByteBudget, meter: Meter) -> None:
     """Serve one stream under the policy it began with; a reload does not reach it."""
     request = await stream.head()
-    begun = time.perf_counter()
-    judged = await pipeline.judge_head(request)
-    if judged.stop:
-        await _stop(stream, judged, pipeline, meter, begun)
-        return
-    await stream.admit(action.admit(judged.request, pipeline.answer, pipeline.version))
-
-    waited = time.perf_counter()
+    spent = Stopwatch()
     with budget.hold() as held:
-        body = await stream.body(held)
-        begun += time.perf_counter() - waited  # how long the client took to send it is not ours
-        if isinstance(body, Deny):
-            await _stop(stream, Judged(judged.request, body), pipeline, meter, begun)
-            return
-        judged = await pipeline.judge_body(judged.request.having(Body(body)))
+        judged = await judge(stream, request, pipeline, held, spent)
         if judged.stop:
-            await _stop(stream, judged, pipeline, meter, begun)
-            return
-        forward = action.forward(judged.request, pipeline.version)
-        if isinstance(forward, Deny):
-            await _stop(stream, Judged(judged.request, forward), pipeline, meter, begun)
-            return
-        await stream.forward(forward)
-    meter.decided("forward", time.perf_counter() - begun)
-
+            await stream.answer(action.stop(judged, pipeline.version))
+        else:
+            await stream.forward(action.forward(judged.request, pipeline.version))
+    meter.decided(judged.outcome, spent.read_s())
+    if judged.stop:
+        return
     transforms = pipeline.transforms(judged.request)
     if transforms or not stream.may_leave:
-        await _rewrite(stream, transforms)
+        await rewrite(stream, transforms)
 
 
-async def _stop(
-    stream: Stream, judged: Judged, pipeline: Pipeline, meter: Meter, begun: float
-) -> None:
-    await stream.answer(action.stop(judged, pipeline.version))
-    if not isinstance(judged.stop, Deny):
-        outcome = "reply"
-    elif judged.stop.reason is Reason.FAULT:
-        outcome = "fault"
-    else:
-        outcome = "deny"
-    meter.decided(outcome, time.perf_counter() - begun)
+async def judge(
+    stream: Stream, request: Request, pipeline: Pipeline, held: Held, spent: Stopwatch
+) -> Judged:
+    """Headers first, then the body, which is not even asked for when the headers are refused."""
+    judged = await pipeline.judge_head(request)
+    if judged.stop:
+        return judged
+    if denial := held.expect(request.announced_bytes):
+        return Judged(judged.request, denial)
+    await stream.admit(action.admit(judged.request, pipeline.answer, pipeline.version))
+    with spent.paused():  # how long the client takes to send it is not ours
+        body = await stream.body(held)
+    if isinstance(body, Deny):
+        return Judged(judged.request, body)
+    return await pipeline.judge_body(judged.request.having(Body(body)))
 
 
-async def _rewrite(stream: Stream, transforms: list[BodyTransform]) -> None:
+async def rewrite(stream: Stream, transforms: list[BodyTransform]) -> None:
+    """Pass the answer through, as the transforms change it, to its end."""
     async for chunk in stream.chunks():
         data = chunk.data
         for transform in transforms:

@@ -24,7 +24,6 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     CommonResponse,
     HeaderMutation,
     HeadersResponse,
-    HttpBody,
     ImmediateResponse,
     ProcessingRequest,
     ProcessingResponse,
@@ -35,9 +34,9 @@ from envoy.type.v3.http_status_pb2 import HttpStatus
 
 from extproc.action import Admit, Answer, Forward, Metadata
 from extproc.arrive import arrive
-from extproc.budget import MAX_BODY_BYTES, Held
+from extproc.budget import Held
 from extproc.decision import Deny
-from extproc.errors import DownstreamGoneError, Reason, WireError
+from extproc.errors import DownstreamGoneError, WireError
 from extproc.filter import AnswerMode
 from extproc.protobuf import header, mutation, read_claims, read_client_ip, to_struct
 from extproc.request import Request
@@ -52,8 +51,6 @@ ANSWER_MODES = {
     AnswerMode.STREAMED: ProcessingMode.STREAMED,
     AnswerMode.DUPLEX: ProcessingMode.FULL_DUPLEX_STREAMED,
 }
-RETRY_AFTER_S = 1
-"""Bodies leave a worker within milliseconds; a second is an honest guess and kind to clients."""
 
 
 class Rpc(Protocol):
@@ -84,6 +81,7 @@ class EnvoyStream:
         self._request_trailers = False
         self._in_trailers = False
         self._closes = False
+        self._overrides = False
 
     async def head(self) -> Request:
         message = await self._read("request_headers")
@@ -116,6 +114,7 @@ class EnvoyStream:
         if self._request_mode != ProcessingMode.BUFFERED or wish is not None:
             self._answer_mode = self._answer_mode if wish is None else wish
             response.mode_override.CopyFrom(self._override(wish))
+            self._overrides = self._request_mode != ProcessingMode.BUFFERED
             self._request_mode = ProcessingMode.BUFFERED
         await self._rpc.write(response)
 
@@ -135,29 +134,29 @@ class EnvoyStream:
             return b""
         pieces: list[bytes] = []
         while True:
-            message = await self._read("request_body", "request_trailers")
+            message = await self._read_body()
             if message.HasField("request_trailers"):
                 self._request_trailers = True
                 break
             part = message.request_body
             self._request_chunks += 1
             pieces.append(part.body)
-            if denial := self._check(part, held):
+            if denial := held.take(len(part.body)):
                 return denial
             if part.end_of_stream or not self._holds_head:
                 break  # BUFFERED: one message is all; its end_of_stream is false before trailers
         return b"".join(pieces)
 
-    @staticmethod
-    def _check(part: HttpBody, held: Held) -> Deny | None:
-        if held.size + len(part.body) > MAX_BODY_BYTES:
-            return Deny(
-                Reason.TOO_LARGE, f"The request body is larger than {MAX_BODY_BYTES} bytes."
-            )
-        if not held.take(len(part.body)):
-            message = "The gateway holds as many request bytes as it may. Try again."
-            return Deny(Reason.OVERLOADED, message, retry_after_s=RETRY_AFTER_S)
-        return None
+    async def _read_body(self) -> ProcessingRequest:
+        try:
+            return await self._read("request_body", "request_trailers")
+        except DownstreamGoneError:
+            if not self._overrides:
+                raise
+            # Where overrides are not allowed, Envoy has sent the request on without asking. Only a
+            # route that is closed by default stops it then: docs/dataplane.md.
+            message = "no body came after BUFFERED was asked for: allow_mode_override must be on"
+            raise WireError("override", message) from None
 
     async def forward(self, forward: Forward) -> None:
         metadata = to_struct({**self._admitted, **forward.metadata})

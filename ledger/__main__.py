@@ -21,7 +21,7 @@ from telemetry.logs import Event, EventLog, start_logging
 from telemetry.metrics import SettleMetrics
 
 DRAIN_S = 5.0
-"""How long a stop may take; `headgate up` gives all its children 10 s."""
+"""How long a stop may take. What is not read by then is read at the next start."""
 
 _log = EventLog("ledger")
 

@@ -25,8 +25,15 @@ ANSWER_BROKE = frozenset({"UC", "UR", "UPE", "LR", "UT", "SI", "DT", "UMSDR", "O
 the protocol, a local reset, a timeout of the request, the stream or its idle time, overload, the
 downstream broke the protocol. Before an answer has begun they mean a local reply instead."""
 
-FREE_OPERATIONS = frozenset({"models"})
+FREE_OPERATIONS = frozenset({"models", "count_tokens"})
 """Operations that cost no tokens."""
+
+COUNTED_AT_THE_END = frozenset({"messages"})
+"""Operations whose streams name the prompt at once and what was generated only in the last event."""
+
+UNTIMED_OPERATIONS = frozenset({"responses"})
+"""Operations whose streams begin with an event that comes long before the first token: what Envoy
+measures is not TTFT."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -155,7 +162,7 @@ def _row(seen: Sighting, known: Origin) -> Row:
         prompt_tokens=seen.usage.prompt_tokens,
         completion_tokens=seen.usage.completion_tokens,
         cached_tokens=seen.usage.cached_tokens,
-        ttft_us=seen.ttft_us,
+        ttft_us=None if origin.operation in UNTIMED_OPERATIONS else seen.ttft_us,
         policy=origin.policy,
     )
 
@@ -175,7 +182,10 @@ def _was_cut(end: End) -> bool:
 def _charge(end: End, operation: str | None, *, cut: bool) -> tuple[Usage, bool]:
     """Decide the token columns, and whether they are `estimated`."""
     said = end.usage
-    if said.prompt_tokens is not None:  # embeddings have no completion
+    if said.prompt_tokens is not None:
+        if cut and operation in COUNTED_AT_THE_END and not said.completion_tokens:
+            return Usage(said.prompt_tokens, None, said.cached_tokens), True
+        # Embeddings have no completion.
         return Usage(said.prompt_tokens, said.completion_tokens or 0, said.cached_tokens), False
     tried = end.attempts > 0 or end.endpoint is not None
     delivered = cut or 200 <= (end.status or 0) < 300

@@ -7,6 +7,7 @@ made from it, so reading goes on exactly behind the last line that counts.
 
     rotated (renamed)   the old file is followed on under its new name, the new one from 0
     truncated           read again from 0; keys keep what was read before from counting twice
+    copied              read as another file, and nothing of it counts twice, for the same reason
     moved or deleted    read to its end while open
     last line partial   left alone until its newline is there
     not there yet       looked for again at each poll

@@ -5,8 +5,10 @@ a member that is missing or of a wrong type is unknown, and the rest of the line
 because a line that is dropped is a request that nobody pays for.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import blake2b
 from typing import cast
 
 import msgspec
@@ -20,6 +22,7 @@ MAX_COUNT = 2**53
 """Larger numbers are nonsense (and JSON numbers are doubles): unknown rather than billed."""
 
 _SALVAGE_TRIES = 64
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class BadLineError(ValueError):
@@ -37,8 +40,8 @@ _KINDS: Mapping[str, type[End | Renewal]] = {
 def read_line(line: bytes, place: str, now_ms: int) -> End | Renewal | None:
     """Read one line; None when it is of another type, such as the start of a request.
 
-    `place` names the line for good (`file:offset`) and becomes the key of a request without
-    metadata: one that died before ext_proc answered. `now_ms` stands in for a missing start.
+    `place` is `file:offset`. A request without metadata, one that died before ext_proc answered,
+    is known by its line and the offset: a copy of the log tells of no other. `now_ms` stands in for a missing start.
     Raises BadLineError. Cost: about 12 us.
     """
     members = _object(line)
@@ -46,9 +49,11 @@ def read_line(line: bytes, place: str, now_ms: int) -> End | Renewal | None:
     if kind is None:
         return None
     said = _members(members, "headgate")
+    if kind is Renewal and not said:
+        return None  # nobody has decided yet, so there is no lease to renew
     start_ms = _epoch_ms(_text(members, "time"))
     return kind(
-        key=_text(said, "settle_key") or f"log:{place}",
+        key=_text(said, "settle_key") or _key(line, place),
         start_ms=now_ms if start_ms is None else start_ms,
         origin=_origin(members, said),
         usage=_usage(_members(members, "usage")),
@@ -63,10 +68,16 @@ def read_line(line: bytes, place: str, now_ms: int) -> End | Renewal | None:
     )
 
 
+def _key(line: bytes, place: str) -> str:
+    """Name a line by what it says and how far into its file it stands, whatever the file is called."""
+    offset = place.rpartition(":")[2]
+    return "log:" + blake2b(line + b"\n" + offset.encode(), digest_size=16).hexdigest()
+
+
 def _origin(members: Members, said: Members) -> Origin:
     return Origin(
         _text(members, "request_id"),
-        _trace_id(_text(members, "traceparent")),
+        _text(said, "trace_id") or _trace_id(_text(members, "traceparent")),
         _text(said, "operation"),
         _text(said, "tenant"),
         _text(said, "project"),
@@ -141,4 +152,4 @@ def _epoch_ms(text: str | None) -> int | None:
 def _trace_id(traceparent: str | None) -> str | None:
     """Take the trace id out of W3C `version-traceid-spanid-flags`."""
     fields = (traceparent or "").split("-")
-    return fields[1] if len(fields) >= 4 and len(fields[1]) == 32 else None
+    return fields[1] if len(fields) >= 4 and _TRACE_ID.fullmatch(fields[1]) else None

@@ -71,6 +71,8 @@ POLICY_INFO = Metric("policy_info", "workers", ("policy",),
     help="Workers that serve this policy version.")
 POLICY_RELOADS = Metric("policy_reloads_total", "reloads", ("result",), fixed=("result",),
     help="Policy loads, by result: ok or rejected.")
+JWKS_REFRESHES = Metric("jwks_refreshes_total", "refreshes", ("issuer", "result"),
+    fixed=("result",), help="Fetches of token issuers' keys, by result: ok or failed.")
 # fmt: on
 
 SETTLE_METRICS = (
@@ -79,7 +81,7 @@ SETTLE_METRICS = (
 )  # fmt: skip
 WORKER_METRICS = (
     DECISION, DECISIONS, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
-    POLICY_RELOADS,
+    POLICY_RELOADS, JWKS_REFRESHES,
 )  # fmt: skip
 
 
@@ -111,6 +113,7 @@ class WorkerMetrics:
         self.request_bytes = Gauge(REQUEST_BYTES, registry)
         self.endpoints_healthy = Gauge(ENDPOINTS_HEALTHY, registry)
         self.policy_reloads = Counter(POLICY_RELOADS, registry)
+        self.jwks_refreshes = Counter(JWKS_REFRESHES, registry)
         self._policy_info = Gauge(POLICY_INFO, registry)
         self._policy: str | None = None
 

@@ -2,19 +2,22 @@
 
     python -m engines.sim --model tiny --port 8000 --ttft-ms 20 --itl-ms 5
 
-It serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models, /tokenize, /health and
-/metrics. The words mean nothing; the protocol, the counts, the prefix cache and the pace are real.
+It serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, /v1/messages with
+/v1/messages/count_tokens, /v1/models, /tokenize, /health and /metrics. The words mean nothing; the protocol, the counts, the prefix cache and the pace are real.
 
 A map of the package, in the order a request meets it:
 
     app.py       HTTP: routes, reading a body, sending an answer at its pace, breaking it on purpose
     request.py   a body becomes a checked value, or a refusal that names the field
+    turns.py     the text that a body stands for
     tokens.py    the tokenizer and the chat template
     engine.py    the engine itself: which requests run, and how far each one is by now
     cache.py     the prefix cache
+    calls.py     tools
     answer.py    the words of an answer, decided by the prompt alone
     bodies.py    JSON answers, in vLLM's order of keys
     chunks.py    the events of a stream, in vLLM's order
+    responses.py messages.py    both, for the two other dialects
     metrics.py   vLLM's counters and histograms
     faults.py    the faults a request may ask for
 
@@ -23,9 +26,10 @@ Counting by hand
     at the very end counts nothing. `Hello, world!` is four tokens, `你好` two. `<|name|>` is one.
     A chat is rendered as `<|role|>content<|end|>` per message and `<|assistant|>` at the end: its
     prompt_tokens are the tokens of all contents, two per message, and one. An image is one token;
-    `tools` and `tool_calls` count as the JSON text that was sent. completion_tokens are the tokens
-    of the text, and one more (the end-of-text token, which has no text) when finish_reason is
-    "stop". A stop string ends the answer at the token that completes it.
+    `tools` and `tool_calls` count as the JSON text that was sent. Responses and Messages are read
+    as chats: instructions and system are a first turn, every item of an input is a turn.
+    completion_tokens are the tokens of the text, and one more (the end-of-text token, which has no
+    text) when finish_reason is "stop". A stop string ends the answer at the token that completes it.
 
 Same request, same answer
     The words depend on the rendered prompt, on `seed` and on the index of the choice, in every
@@ -51,6 +55,7 @@ The member `x_sim`
 
 What differs from vLLM
     Requests never wait for each other: there is no batch limit, num_requests_waiting is always 0,
-    and the time to first token does not depend on the prompt. No logprobs, no tool calls, no
-    `echo`. Embeddings come from the same model that chats.
+    and the time to first token does not depend on the prompt. A tool is called only when
+    `tool_choice` forces it, with {"say": the words}. No logprobs, no `echo`. Embeddings come from
+    the same model that chats.
 """

@@ -46,6 +46,8 @@ class Wish:
     stop: tuple[str, ...] = ()
     first_letters: int = 0
     """Letters of the first word, for the fault `huge`; 0 leaves it alone."""
+    call: str = ""
+    """The tool that has to be called; the words become its only argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Words:
     pieces: tuple[str, ...]
     finish_reason: Literal["stop", "length"]
     stop_reason: str | None = None
+    call: str = ""
+    """The tool that is called; then the pieces are its arguments, as JSON."""
 
 
 def digest(prompt: str) -> bytes:
@@ -75,11 +79,20 @@ def compose(prompt_digest: bytes, index: int, limit: int, wish: Wish, lead: str)
     if wish.first_letters:
         pieces[0] = " " + "a" * wish.first_letters
     pieces[0] = lead + pieces[0].lstrip()
+    if wish.call:
+        return _call(pieces, limit, wish.call)
     if wish.stop and (cut := _cut(pieces, wish.stop)):
         return cut
     if ends:
         pieces.append("")
     return Words(tuple(pieces), "stop" if ends else "length")
+
+
+def _call(words: list[str], limit: int, tool: str) -> Words:
+    """Write `{"say":"..."}`. Every mark is a token, and the end of text, which has none, is one."""
+    pieces = ("{", '"', "say", '"', ":", '"', *words, '"', "}", "")
+    is_cut = len(pieces) > limit
+    return Words(pieces[:limit], "length" if is_cut else "stop", call=tool)
 
 
 def _cut(pieces: list[str], stops: tuple[str, ...]) -> Words | None:

@@ -5,7 +5,7 @@ The life of a request is `_generate`, top to bottom.
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 
 from aiohttp import web
@@ -22,9 +22,11 @@ from engines.sim.bodies import (
 from engines.sim.chunks import Stream
 from engines.sim.engine import Run, SimEngine
 from engines.sim.faults import Kind
+from engines.sim.messages import count_body, message_body, message_error, message_events
 from engines.sim.metrics import Exposition, Load
-from engines.sim.refusal import RefusedError
+from engines.sim.refusal import MALFORMED, RefusedError
 from engines.sim.request import Generation, Order, Reader
+from engines.sim.responses import AT_ONCE, ResponseStream, response_body
 from engines.sim.sending import (
     CutError,
     hang_up,
@@ -38,7 +40,13 @@ from engines.sim.sending import (
 BODY_BYTES_MAX = 64 << 20  # four times what the gateway lets through
 
 _ERRORS = {Kind.ERROR_500: 500, Kind.ERROR_503: 503}
-_PREFIXES = {"chat": "chatcmpl-", "completions": "cmpl-"}
+_PREFIXES = {
+    "chat": "chatcmpl-",
+    "completions": "cmpl-",
+    "responses": "resp_",
+    "messages": "chatcmpl-",
+}
+_ANTHROPIC_PATH = "/v1/messages"
 _EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 
@@ -72,6 +80,9 @@ class Service:
                 web.post("/v1/chat/completions", self._chat),
                 web.post("/v1/completions", self._complete),
                 web.post("/v1/embeddings", self._embed),
+                web.post("/v1/responses", self._respond),
+                web.post("/v1/messages", self._message),
+                web.post("/v1/messages/count_tokens", self._count),
                 web.get("/v1/models", self._models),
                 web.post("/tokenize", self._tokenize),
                 web.get("/health", self._health),
@@ -85,6 +96,15 @@ class Service:
 
     async def _complete(self, http: web.Request) -> web.StreamResponse:
         return await self._generate(http, self._reader.completion)
+
+    async def _respond(self, http: web.Request) -> web.StreamResponse:
+        return await self._generate(http, self._reader.response)
+
+    async def _message(self, http: web.Request) -> web.StreamResponse:
+        return await self._generate(http, self._reader.message)
+
+    async def _count(self, http: web.Request) -> web.Response:
+        return json_answer(count_body(self._reader.message_tokens(await _body(http))))
 
     async def _generate(
         self, http: web.Request, read: Callable[[bytes], Generation]
@@ -106,16 +126,18 @@ class Service:
     async def _stream(self, http: web.Request, request: Generation, run: Run) -> web.StreamResponse:
         out = web.StreamResponse(headers=_EVENT_STREAM)
         await out.prepare(http)  # long before the first token, like vLLM
-        stream = Stream(request.operation, self._head(http, request), run, request.usage)
         first_s, itl_s = run.first_s, run.itl_s
-        timed = ((first_s + step * itl_s, event) for step, event in stream.events())
+        timed = (
+            (0.0 if step == AT_ONCE else first_s + step * itl_s, event)
+            for step, event in _events(self._head(http, request), request, run)
+        )
         await send_events(out, timed, request.order.fault)
         return out
 
     async def _whole(self, http: web.Request, request: Generation, run: Run) -> web.StreamResponse:
         await until(run.last_s)
-        write = chat_body if request.operation == "chat" else completion_body
-        return await send_body(http, write(self._head(http, request), run), request.order.fault)
+        body = _whole_body(self._head(http, request), request, run)
+        return await send_body(http, body, request.order.fault)
 
     async def _embed(self, http: web.Request) -> web.StreamResponse:
         request = self._reader.embedding(await _body(http))
@@ -162,6 +184,28 @@ class Service:
         return http.headers.get("X-Request-Id") or given or new
 
 
+def _events(head: Head, request: Generation, run: Run) -> Iterator[tuple[int, bytes]]:
+    match request.operation:
+        case "responses":
+            return ResponseStream(head, run, request.asked).events()
+        case "messages":
+            return message_events(head, run)
+        case operation:
+            return Stream(operation, head, run, request.usage).events()
+
+
+def _whole_body(head: Head, request: Generation, run: Run) -> bytes:
+    match request.operation:
+        case "chat":
+            return chat_body(head, run)
+        case "completions":
+            return completion_body(head, run)
+        case "responses":
+            return response_body(head, run, request.asked)
+        case "messages":
+            return message_body(head, run)
+
+
 async def _body(http: web.Request) -> bytes:
     media_type = http.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -176,7 +220,10 @@ async def _answer_errors(
     try:
         return await handler(request)
     except RefusedError as refused:
-        return json_answer(error_body(refused), refused.status)
+        # vLLM's web framework checks the form, and knows OpenAI's shape only.
+        is_anthropic = request.path.startswith(_ANTHROPIC_PATH) and refused.kind != MALFORMED
+        write = message_error if is_anthropic else error_body
+        return json_answer(write(refused), refused.status)
     except web.HTTPException as refused:  # no such path or method, or too large a body
         answer = json_answer(b'{"detail":"%b"}' % refused.reason.encode(), refused.status)
         if "Allow" in refused.headers:

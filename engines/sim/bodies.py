@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from engines.sim.answer import Words
 from engines.sim.engine import Choice, Run, Settings
 from engines.sim.refusal import RefusedError
 from engines.sim.request import Embedding, Operation
@@ -191,20 +192,36 @@ def _base64(numbers: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
+def chat_finish(words: Words) -> str:
+    """An answer that calls a tool ends with that, if it came to its end."""
+    return "tool_calls" if words.call and words.finish_reason == "stop" else words.finish_reason
+
+
+def call_id(choice: Choice) -> str:
+    """Decided by the answer, so that it is the same whole and streamed."""
+    said = "\0".join((choice.words.call, str(choice.index), *choice.words.pieces))
+    return "chatcmpl-tool-" + hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+
+
 def _chat_choice(choice: Choice) -> Json:
+    words = choice.words
+    text = "".join(words.pieces)
+    function: Json = {"name": words.call, "arguments": text}
+    call: Json = {"id": call_id(choice), "type": "function", "function": function}
     return {
         "index": choice.index,
         "message": {
             "role": "assistant",
-            "content": "".join(choice.words.pieces),
+            "content": "" if words.call else text,
             "refusal": None,
             "annotations": None,
             "audio": None,
             "function_call": None,
+            **({"tool_calls": [call]} if words.call else {}),
             "reasoning": None,
         },
         "logprobs": None,
-        "finish_reason": choice.words.finish_reason,
+        "finish_reason": chat_finish(words),
         "stop_reason": choice.words.stop_reason,
         "token_ids": None,
         "routed_experts": None,

@@ -11,12 +11,16 @@ leaves about 0.6 us per event.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
-from engines.sim.bodies import FINGERPRINT, Head, usage
+from engines.sim.bodies import FINGERPRINT, Head, Json, call_id, chat_finish, usage
 from engines.sim.engine import Choice, Run
-from engines.sim.request import Operation, Usage
+from engines.sim.request import Usage
+
+Spoken = Literal["chat", "completions"]
+"""The operations whose streams are made of chunks."""
 
 DONE = b"data: [DONE]\n\n"
 _FINGERPRINT_END = b',"system_fingerprint":"%b"}\n\n' % FINGERPRINT.encode()
@@ -33,7 +37,7 @@ class _Form:
     usage_end: bytes
 
 
-_FORMS: dict[Operation, _Form] = {
+_FORMS: dict[Spoken, _Form] = {
     "chat": _Form(
         object="chat.completion.chunk",
         before_text=b'{"index":%d,"delta":{"content":"',
@@ -56,12 +60,20 @@ _ROLE = (
 )
 
 
+_CALL_END = b',"logprobs":null,"finish_reason":%b,"stop_reason":null,"token_ids":null}]'
+
+
+def _name_of(choice: Choice) -> Json:
+    name: Json = {"name": choice.words.call}
+    return {"id": call_id(choice), "type": "function", "index": 0, "function": name}
+
+
 class Stream:
     """Writes the events of one run."""
 
-    def __init__(self, operation: Operation, head: Head, run: Run, usage: Usage) -> None:
+    def __init__(self, operation: Spoken, head: Head, run: Run, usage: Usage) -> None:
         self._form = _FORMS[operation]
-        self._operation: Operation = operation
+        self._operation: Spoken = operation
         self._run = run
         self._usage = usage
         self._head = b'data: {"id":%b,"object":"%b","created":%d,"model":%b,"choices":[' % (
@@ -84,6 +96,8 @@ class Stream:
         steps = self._run.steps
         for step in range(steps):
             for choice in choices:
+                if choice.words.call and step == 0:
+                    yield 0, self._call(choice, _name_of(choice), 0)
                 if step < len(choice.words.pieces):
                     yield step, self._token(choice, step)
         if self._usage is not Usage.NONE:
@@ -99,6 +113,14 @@ class Stream:
 
     def _token(self, choice: Choice, step: int) -> bytes:
         words = choice.words
+        if words.call and words.pieces[step]:
+            arguments: Json = {"index": 0, "function": {"arguments": words.pieces[step]}}
+            event = self._call(choice, arguments, step + 1)
+            if step + 1 < len(words.pieces):
+                return event
+            return event + self._end_of_call(choice)
+        if words.call:
+            return self._end_of_call(choice)
         text = words.pieces[step].encode()
         if step + 1 < len(words.pieces):
             after, end = self._form.after_text, b"}\n\n"
@@ -110,6 +132,25 @@ class Stream:
             # The fingerprint stands in the last event that has a body, whichever that is.
             end = b"}\n\n" if self._usage is not Usage.NONE else _FINGERPRINT_END
         return self._texts[choice.index] + text + after + self._so_far(choice, step + 1) + end
+
+    def _call(self, choice: Choice, call: Json, completion_tokens: int) -> bytes:
+        delta = msgspec.json.encode({"content": None, "tool_calls": [call]})
+        return b'%b{"index":%d,"delta":%b%b%b}\n\n' % (
+            self._head,
+            choice.index,
+            delta,
+            b',"logprobs":null,"finish_reason":null,"token_ids":null}]',
+            self._so_far(choice, completion_tokens),
+        )
+
+    def _end_of_call(self, choice: Choice) -> bytes:
+        return b'%b{"index":%d,"delta":{}%b%b%b' % (
+            self._head,
+            choice.index,
+            _CALL_END % msgspec.json.encode(chat_finish(choice.words)),
+            self._so_far(choice, len(choice.words.pieces)),
+            b"}\n\n" if self._usage is not Usage.NONE else _FINGERPRINT_END,
+        )
 
     def _so_far(self, choice: Choice, completion_tokens: int) -> bytes:
         if self._usage is not Usage.CONTINUOUS:

@@ -174,7 +174,7 @@ class SimEngine:
         size = self.settings.block_size
         room = self.settings.max_model_len - prompt.tokens
         limit = room if request.max_tokens is None else min(request.max_tokens, room)
-        lead = "" if request.operation == "chat" else " "
+        lead = " " if request.operation == "completions" else ""
         seen = digest(prompt.text)
         choices: list[Choice] = []
         for index in range(request.n):

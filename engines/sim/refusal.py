@@ -2,6 +2,9 @@
 
 from typing import Self
 
+MALFORMED = "Bad Request"
+"""The type of errors about the form of a body."""
+
 
 class RefusedError(Exception):
     """The request is at fault. vLLM's `code` member repeats the status; `param` names the field."""
@@ -16,7 +19,7 @@ class RefusedError(Exception):
     @classmethod
     def malformed(cls, message: str, param: str) -> Self:
         """The body does not have the form that the operation asks for."""
-        return cls(f"1 validation error:\n  {message}", status=400, kind="Bad Request", param=param)
+        return cls(f"1 validation error:\n  {message}", status=400, kind=MALFORMED, param=param)
 
     @classmethod
     def invalid(cls, message: str, param: str | None = None) -> Self:

@@ -1,6 +1,7 @@
 """A body becomes a checked value, or a refusal that names the field."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, TypeVar
 
@@ -9,11 +10,13 @@ from msgspec import Raw
 
 from engines.sim import schema
 from engines.sim.answer import Wish
+from engines.sim.calls import forced_call, repeated
 from engines.sim.faults import Fault, Kind, parse_fault
 from engines.sim.refusal import RefusedError
-from engines.sim.tokens import IMAGE, Prompt, Tokenizer, Turn, render_chat, text_of_ids
+from engines.sim.tokens import Prompt, Tokenizer, text_of_ids
+from engines.sim.turns import chat_text, message_text, response_text
 
-Operation = Literal["chat", "completions"]
+Operation = Literal["chat", "completions", "responses", "messages"]
 
 COMPLETION_TOKENS_DEFAULT = 16  # of /v1/completions, in vLLM as in OpenAI's reference
 CHOICES_MAX = 128  # vLLM allows 16384; here each one is memory of a test machine
@@ -51,6 +54,8 @@ class Generation:
     salt: str | None
     request_id: str | None
     order: Order
+    asked: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What `/v1/responses` repeats of its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +81,46 @@ class Reader:
         self._chat = msgspec.json.Decoder(schema.ChatBody)
         self._completion = msgspec.json.Decoder(schema.CompletionBody)
         self._embedding = msgspec.json.Decoder(schema.EmbeddingBody)
+        self._response = msgspec.json.Decoder(schema.ResponsesBody)
+        self._message = msgspec.json.Decoder(schema.MessagesBody)
+        self._count = msgspec.json.Decoder(schema.CountBody)
         self._tokenize = msgspec.json.Decoder(schema.TokenizeBody)
 
     def chat(self, raw: bytes) -> Generation:
         body = self._decode(self._chat, raw)
         if body.max_completion_tokens is not None:
             body.max_tokens = body.max_completion_tokens
-        return self._generation("chat", [_chat_text(body.messages, body.tools)], body)
+        text = chat_text(body.messages, body.tools)
+        return self._generation("chat", [text], body, forced_call(body.tools, body.tool_choice))
+
+    def response(self, raw: bytes) -> Generation:
+        body = self._decode(self._response, raw)
+        if body.background:
+            raise RefusedError.invalid("the background mode is not supported", "background")
+        body.max_tokens, body.n, body.stream_options = body.max_output_tokens, 1, None
+        asked = {
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "temperature": 1.0 if body.temperature is None else body.temperature,
+            "tool_choice": "none" if body.tools == b"[]" else body.tool_choice,
+            "tools": repeated(body.tools),
+            "top_p": 1.0 if body.top_p is None else body.top_p,
+        }
+        call = forced_call(body.tools, body.tool_choice)
+        read = self._generation("responses", [response_text(body)], body, call)
+        return replace(read, asked=asked)
+
+    def message(self, raw: bytes) -> Generation:
+        body = self._decode(self._message, raw)
+        if body.max_tokens is None:
+            raise RefusedError.malformed("Field required", "body.max_tokens")
+        body.stop, body.n, body.stream_options = body.stop_sequences, 1, None
+        call = forced_call(body.tools, body.tool_choice)
+        return self._generation("messages", [message_text(body)], body, call)
+
+    def message_tokens(self, raw: bytes) -> int:
+        """Count a prompt without answering it."""
+        return self._tokenizer.prompt(message_text(self._decode(self._count, raw))).tokens
 
     def completion(self, raw: bytes) -> Generation:
         body = self._decode(self._completion, raw)
@@ -105,7 +143,7 @@ class Reader:
         """The text to cut, and whether its pieces are wanted beside their ids."""
         body = self._decode(self._tokenize, raw)
         if body.messages is not None:
-            return _chat_text(body.messages, Raw()), bool(body.return_token_strs)
+            return chat_text(body.messages, Raw()), bool(body.return_token_strs)
         if body.prompt is None:
             raise RefusedError.malformed("prompt or messages must be given", "body.prompt")
         return body.prompt, bool(body.return_token_strs)
@@ -124,7 +162,11 @@ class Reader:
         return body
 
     def _generation(
-        self, operation: Operation, texts: list[str], body: schema.GenerationBody
+        self,
+        operation: Operation,
+        texts: list[str],
+        body: schema.GenerationBody,
+        call: str = "",
     ) -> Generation:
         stops = _stops(body.stop)
         _check(body, stops, self._max_model_len)
@@ -141,6 +183,7 @@ class Reader:
                 ignore_eos=body.ignore_eos,
                 stop=stops,
                 first_letters=fault.amount if fault and fault.kind is Kind.HUGE else 0,
+                call=call,
             ),
             stream=bool(body.stream),
             usage=_usage(body.stream_options),
@@ -202,23 +245,6 @@ def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
     if stop is None:
         return ()
     return (stop,) if isinstance(stop, str) else tuple(stop)
-
-
-def _chat_text(messages: list[schema.Message], tools: Raw) -> str:
-    turns = [Turn(message.role, _content(message)) for message in messages]
-    return render_chat(turns, _json_text(tools))
-
-
-def _content(message: schema.Message) -> str:
-    content = message.content or ""
-    if not isinstance(content, str):
-        content = "".join(IMAGE if part.text is None else part.text for part in content)
-    return content + _json_text(message.tool_calls)
-
-
-def _json_text(raw: Raw) -> str:
-    text = bytes(raw).decode()
-    return "" if text == "null" else text
 
 
 def _texts(given: schema.Texts, param: str) -> list[str]:

@@ -6,6 +6,7 @@ Only types and ranges that the form itself can express; request.py checks the re
 import re
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Raw, Struct
 
 INT64 = Meta(ge=-(2**63), le=2**63 - 1)
@@ -67,6 +68,68 @@ class ChatBody(GenerationBody, kw_only=True):
     messages: list[Message]
     max_completion_tokens: Annotated[int, INT64] | None = None
     tools: Raw = Raw()
+    tool_choice: Raw = Raw()
+
+
+class Item(Struct, kw_only=True):
+    """One item of a Responses input: a message, or a step of a tool call."""
+
+    type: str | None = None
+    role: str | None = None
+    content: str | list[Part] | None = None
+    arguments: str = ""
+    output: Raw = Raw()
+
+
+class FunctionTool(Struct, kw_only=True):
+    """A tool of a Responses request, as vLLM repeats it: its members, its order."""
+
+    name: str = ""
+    parameters: Raw = Raw(b"null")
+    strict: bool | None = None
+    type: str
+    allowed_callers: None = None
+    is_async: None = msgspec.field(default=None, name="async")
+    defer_loading: bool | None = None
+    description: str | None = None
+    output_schema: None = None
+
+
+class ResponsesBody(GenerationBody, kw_only=True):
+    input: str | list[Item]
+    instructions: str | None = None
+    max_output_tokens: Annotated[int, INT64] | None = None
+    tools: Raw = Raw(b"[]")
+    tool_choice: Raw = Raw(b'"auto"')
+    background: bool | None = False
+
+
+class Block(Struct, kw_only=True):
+    """One block of a Messages content."""
+
+    type: Literal["text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking"]
+    text: str | None = None
+    input: Raw = Raw()
+    content: "str | list[Block] | None" = None
+
+
+class BlockMessage(Struct):
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class CountBody(Body, kw_only=True):
+    messages: list[BlockMessage]
+    system: str | list[Block] | None = None
+    tools: Raw = Raw()
+
+
+class MessagesBody(GenerationBody, kw_only=True):
+    messages: list[BlockMessage]
+    system: str | list[Block] | None = None
+    tools: Raw = Raw()
+    tool_choice: Raw = Raw()
+    stop_sequences: list[str] | None = None
 
 
 class CompletionBody(GenerationBody, kw_only=True):

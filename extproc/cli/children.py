@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
+import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +66,7 @@ class Child:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,  # Ctrl-C reaches `up` alone, which stops in order
+                    preexec_fn=die_with_parent,
                 )
             except OSError as exc:
                 raise ChildError(f"{command.name}: {command.argv[0]}: {exc.strerror}") from None
@@ -84,7 +87,7 @@ class Child:
 
     async def keep(self) -> None:
         """Start it again whenever it ends, until `stop`."""
-        delay_s = RESTART_DELAY_S
+        delay_s = RESTART_DELAY_S / 2  # doubled below
         while self._process is not None:
             begun = asyncio.get_running_loop().time()
             code = await self._process.wait()
@@ -101,7 +104,10 @@ class Child:
             async with self._turn:
                 if self._stopping:
                     return
-                await self.start()
+                try:
+                    await self.start()
+                except (ChildError, OSError) as exc:  # no memory, no file descriptor: not for ever
+                    log.error(Event.PROCESS_EXITED, exc, process_name=self.command.name)
 
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, and SIGKILL to its whole process group when `grace_s` is over."""
@@ -126,6 +132,17 @@ class Child:
         except OSError:
             return ""
         return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
+
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal a process gets when its parent dies. Linux only."""
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+
+
+def die_with_parent() -> None:
+    """Runs in the child before its program: not even a kill -9 of `up` leaves orphans."""
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def kill_group(pid: int) -> None:

@@ -1,24 +1,274 @@
-"""`headgate keys`: make an API key and the policy entry that knows it by its digest."""
+"""`headgate keys`: new, list, rotate, revoke. Keys live in a policy's files, as digests."""
 
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Self, cast
 
+import typer
 import yaml
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
-from extproc.keys import digest, mint
+from extproc.errors import PolicyError
+from extproc.identity.keys import digest, mint
+from extproc.policy import keyfile
+from extproc.policy.identities import KeyPolicy
+from extproc.policy.keyfile import EditError, Entry
+from extproc.policy.load import load, load_sources, read_all
+from extproc.policy.models import Policy
+
+app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+NEW_FILE = "keys.yaml"
+"""Where the first key of a policy goes that has none yet."""
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=36_500)
+SHOWN_DIGITS = 12
+"""Of a digest: enough to tell keys apart, too few to be of any use."""
+
+KeyId = Annotated[str, typer.Argument(help="Id of the key, shown in logs and the ledger.")]
+PolicyFlag = Annotated[
+    list[Path], typer.Option("--policy", help="Directory of policy files; repeatable.")
+]
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key that nobody has seen yet, and its entry for the policy."""
+class KeyFiles:
+    """The files of a policy, whose keys are to be changed."""
 
-    key: str
-    entry: str
+    directories: Sequence[Path]
+    policy: Policy
+
+    @classmethod
+    def open(cls, directories: Sequence[Path]) -> Self:
+        """Raises: PolicyError."""
+        return cls(directories, load(directories))
+
+    def change(self, path: Path, edit: Callable[[str], str], meant: list[object]) -> None:
+        """Edit one file, see that it means what was meant and that the whole policy still loads,
+        and only then put it into place.
+
+        Raises:
+            EditError, PolicyError, OSError: Nothing was changed.
+        """
+        after = edit(path.read_bytes().decode("utf-8") if path.exists() else "")
+        try:
+            is_meant = keyfile.edited(after) == meant
+        except yaml.YAMLError:
+            is_meant = False
+        if not is_meant:
+            raise EditError(f"{path} is written in a way that cannot be changed from here")
+        load_sources({**read_all(self.directories), path: after.encode()})
+        write(path, after)
+
+    def key(self, key_id: str) -> tuple[KeyPolicy, Path]:
+        """Find a key and its file. Raises: EditError."""
+        for key in self.policy.keys:
+            if key.id == key_id:
+                break
+        else:
+            raise EditError(f"there is no key {key_id!r}")
+        for path in read_all(self.directories):
+            if any(is_entry(each, key_id) for each in keys_in(path)):
+                return key, path
+        raise EditError(f"the key {key_id!r} stands in no file of its own")
+
+    def file_for_new(self) -> Path:
+        """Find the last file that has keys."""
+        with_keys = [path for path in read_all(self.directories) if keys_in(path)]
+        return with_keys[-1] if with_keys else self.directories[0] / NEW_FILE
 
 
-def new_key(salt: str, name: str, tenant: str, project: str | None) -> NewKey:
-    """Make a key. It is nowhere kept: who loses it gets a new one."""
-    key = mint()
-    entry = {"id": name, "digest": digest(salt, key), "tenant": tenant}
-    if project:
-        entry["project"] = project
-    return NewKey(key, yaml.safe_dump({"keys": [entry]}, sort_keys=False))
+def is_entry(entry: object, key_id: str) -> bool:
+    return isinstance(entry, dict) and cast("dict[str, object]", entry).get("id") == key_id
+
+
+def keys_in(path: Path) -> list[object]:
+    return keyfile.edited(path.read_bytes().decode("utf-8")) if path.exists() else []
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file in one step: a worker that reads meanwhile sees the old or the new one."""
+    real = path.resolve()
+    draft = real.with_name(f".{real.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(text.encode())
+        if real.exists():
+            shutil.copymode(real, draft)
+        draft.replace(real)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@app.command("new")
+def new(
+    name: KeyId,
+    tenant: Annotated[str, typer.Option(help="The tenant it belongs to.")],
+    project: Annotated[str | None, typer.Option(help="The project it is bound to.")] = None,
+    user: Annotated[str | None, typer.Option(help="Who is billed within the project.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group; repeatable.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model it may use; repeatable. Default: all.")
+    ] = None,
+    cidr: Annotated[
+        list[str] | None, typer.Option(help="Where it may come from; repeatable.")
+    ] = None,
+    expires: Annotated[str | None, typer.Option(help="90d, 12h, or a time with a zone.")] = None,
+    salt: Annotated[str, typer.Option(help="The `salt` of your policy.")] = "headgate",
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", help="Add it there, under its salt.")
+    ] = None,
+) -> None:
+    """Make a key: the key itself goes to stderr, its policy entry to the policy, or to stdout."""
+    entry: dict[str, object] = {"id": name, "digest": "", "tenant": tenant}
+    optional = {"project": project, "user": user, "groups": group, "models": model, "cidrs": cidr}
+    entry.update({member: value for member, value in optional.items() if value})
+    with refusing():
+        if expires:
+            entry["expires"] = read_moment(expires)
+        files = KeyFiles.open(policy) if policy else None
+        key = mint()
+        entry["digest"] = digest(files.policy.salt if files else salt, key)
+        if files:
+            path = files.file_for_new()
+            meant = [*keys_in(path), *keyfile.edited(keyfile.append("", entry))]
+            files.change(path, lambda text: keyfile.append(text, entry), meant)
+            typer.echo(f"added to {path}")
+        else:
+            typer.echo(keyfile.append("", entry), nl=False)
+    show_once(key)
+
+
+@app.command("list")
+def list_keys(
+    policy: PolicyFlag,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the keys of a policy, and which of them count now."""
+    with refusing():
+        keys = load(policy).keys
+    rows = [describe(key, datetime.now(UTC)) for key in keys]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    columns = ("id", "tenant", "project", "user", "groups", "models", "state", "until", "digest")
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(as_text(row[column]) for column in columns))
+    wide = None if sys.stdout.isatty() else 200
+    Console(width=wide, highlight=False).print(table if rows else "no keys")
+
+
+@app.command("rotate")
+def rotate(
+    name: KeyId,
+    policy: PolicyFlag,
+    overlap: Annotated[str, typer.Option(help="How long the old key goes on: 7d, 12h.")] = "7d",
+) -> None:
+    """Give an id a new key. The old one counts for the overlap, then no more."""
+    with refusing():
+        files = KeyFiles.open(policy)
+        old, path = files.key(name)
+        until = datetime.now(UTC).replace(microsecond=0) + read_span(overlap)
+        key = mint()
+        new_digest = digest(files.policy.salt, key)
+        retired = {"digest": old.digest, "until": until}
+        meant = [with_digest(each, name, new_digest, retired) for each in keys_in(path)]
+        files.change(path, lambda text: keyfile.rotate(text, name, new_digest, until), meant)
+        typer.echo(f"changed in {path}; the old key counts until {keyfile.moment(until)}")
+    show_once(key)
+
+
+@app.command("revoke")
+def revoke(name: KeyId, policy: PolicyFlag) -> None:
+    """Take a key out of the policy, with all its older digests. Workers notice within a second."""
+    with refusing():
+        files = KeyFiles.open(policy)
+        _, path = files.key(name)
+        meant = [each for each in keys_in(path) if not is_entry(each, name)]
+        files.change(path, lambda text: keyfile.remove(text, name), meant)
+        typer.echo(f"removed from {path}")
+
+
+def describe(key: KeyPolicy, now: datetime) -> dict[str, object]:
+    """Say what there is to know of a key, but for its digests."""
+    retiring = [old.until for old in key.retiring if old.until > now]
+    if key.expires and key.expires <= now:
+        state = "expired"
+    else:
+        state = "retiring" if retiring else "active"
+    until = max(retiring) if state == "retiring" else key.expires
+    return {
+        "id": key.id,
+        "tenant": key.tenant,
+        "project": key.project,
+        "user": key.user,
+        "groups": list(key.groups),
+        "models": list(key.models),
+        "cidrs": [str(network) for network in key.cidrs],
+        "state": state,
+        "until": keyfile.moment(until) if until else None,
+        "digest": f"{key.digest[:SHOWN_DIGITS]}...",
+    }
+
+
+def as_text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in cast("list[object]", value))
+    return str(value or "")
+
+
+def with_digest(entry: object, name: str, new: str, retired: Entry) -> object:
+    """Say what an entry is to mean after `rotate`."""
+    if not is_entry(entry, name):
+        return entry
+    known = cast("dict[str, object]", entry)
+    before = cast("list[object]", known.get("retiring") or [])
+    return {**known, "digest": new, "retiring": [*before, dict(retired)]}
+
+
+def read_span(text: str) -> timedelta:
+    """Read `7d`, `12h`. Raises: EditError."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if not found:
+        raise EditError(f"{text!r} is no span of time: write 12h, 7d or 4w")
+    span = timedelta(**{UNITS[found[2]]: int(found[1])})
+    if not timedelta() < span <= LONGEST:
+        raise EditError(f"{text!r} is not between a minute and a hundred years")
+    return span
+
+
+def read_moment(text: str) -> datetime:
+    """Read a span from now, or a time with its zone. Raises: EditError."""
+    if re.fullmatch(r"[0-9]+[a-z]", text):
+        return datetime.now(UTC).replace(microsecond=0) + read_span(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise EditError(f"{text!r} is no time: write 90d or 2030-01-31T00:00:00Z") from None
+    if moment.tzinfo is None:
+        raise EditError(f"{text!r} has no zone: write 2030-01-31T00:00:00Z")
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def show_once(key: str) -> None:
+    typer.echo(f"The key, shown this once: {key}", err=True)
+
+
+@contextmanager
+def refusing() -> Generator[None]:
+    """Turn what is wrong into a line on stderr and exit code 1."""
+    try:
+        yield
+    except (EditError, PolicyError, OSError, UnicodeDecodeError) as exc:
+        typer.secho(str(exc), err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
+        raise typer.Exit(1) from None

@@ -9,14 +9,15 @@ import typer
 
 from dataplane.gateway import ConfigError
 from extproc.cli.children import ChildError
-from extproc.cli.keys import new_key
+from extproc.cli.keys import app as keys_app
 from extproc.cli.layout import Layout
 from extproc.cli.plan import Typed, make_plan
+from extproc.cli.policy import app as policy_app
 from extproc.cli.preflight import UpError, claimed
 from extproc.cli.screen import Ready, Screen, page
 from extproc.cli.up import Up
 from extproc.errors import PolicyError
-from extproc.policy.load import load
+from extproc.settings import SettingsError
 from ledger.report import Form, UsageOptions, report_usage
 from ledger.store import LedgerError
 from ledger.usage import DIMENSIONS, UsageError
@@ -30,8 +31,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-keys_app = typer.Typer(help="API keys.", no_args_is_help=True)
-policy_app = typer.Typer(help="Policy directories.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(policy_app, name="policy")
 
@@ -78,13 +77,14 @@ def up(
         with claimed(layout), (layout.log / "up.log").open("a", encoding="utf-8") as output:
             start_logging("up", stream=output)
             asyncio.run(run_up(typed, layout, screen))
-    except (UpError, PolicyError, ConfigError, ChildError, OSError) as exc:
+    except (UpError, PolicyError, SettingsError, ConfigError, ChildError, OSError) as exc:
         fail(str(exc))
 
 
 async def run_up(typed: Typed, layout: Layout, screen: Screen) -> None:
     plan, policy = await make_plan(typed, layout, screen.step)
     ready = Ready(
+        command=command_name(),
         base_url=f"{plan.base_url}/v1",
         metrics_url=f"http://{plan.address}:{plan.metrics_port}/metrics",
         model=policy.models[0].name if policy.models else "MODEL",
@@ -121,33 +121,12 @@ def usage(
         fail(str(exc))
 
 
-@keys_app.command("new")
-def keys_new(
-    name: Annotated[str, typer.Argument(help="Id of the key, shown in logs and the ledger.")],
-    tenant: Annotated[str, typer.Option(help="The tenant it belongs to.")],
-    project: Annotated[str | None, typer.Option(help="The project it is bound to.")] = None,
-    salt: Annotated[str, typer.Option(help="The `salt` of your policy.")] = "headgate",
-) -> None:
-    """Make a key: the key itself goes to stderr, its policy entry to stdout."""
-    made = new_key(salt, name, tenant, project)
-    typer.echo(f"The key, shown this once: {made.key}", err=True)
-    typer.echo(made.entry, nl=False)
-
-
-@policy_app.command("check")
-def policy_check(
-    directories: Annotated[list[Path], typer.Argument(help="Directories, joined in this order.")],
-) -> None:
-    """Load a policy and say what is wrong with it, all at once."""
-    try:
-        policy = load(directories)
-    except PolicyError as exc:
-        fail(str(exc))
-    else:
-        typer.echo(
-            f"ok: version {policy.version}, {len(policy.tenants)} tenants, {len(policy.keys)} keys, "
-            f"{len(policy.pools)} pools, {len(policy.models)} models"
-        )
+def command_name() -> str:
+    """How a person calls this program from here: it is usually not on the PATH."""
+    called = Path(sys.argv[0])
+    if called.name != "headgate":
+        return f"{sys.executable} -m extproc.cli"
+    return str(called) if called.parent != Path() else called.name
 
 
 def fail(message: str) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from extproc.cli.engines import EngineGroup, EngineProcess, group_given, plan_sim, write_policy
 from extproc.cli.layout import Layout
 from extproc.cli.local import plan_vllm
-from extproc.cli.preflight import UpError, check_port, find_envoy
+from extproc.cli.preflight import UpError, check_address, check_port, find_envoy
 from extproc.cli.up import Plan
 from extproc.policy.load import load, names_pools
 from extproc.policy.models import Policy
+from extproc.policy.secrets import SecretReader
+from extproc.settings import inherited, policy_poll_s
 
 DEMO_POLICY = Path(__file__).parent.parent / "policy" / "demo"
 
@@ -39,14 +41,18 @@ async def make_plan(
         UpError, PolicyError: What must be mended first.
     """
     envoy = find_envoy(typed.envoy, Path.cwd())
+    check_address(typed.address)
+    if typed.port == typed.metrics_port:
+        raise UpError(f"--port and --metrics-port are both {typed.port}: choose two.")
     check_port(typed.address, typed.port, "--port")
     check_port(typed.address, typed.metrics_port, "--metrics-port")
-    directories: tuple[Path, ...] = ((typed.policy or DEMO_POLICY).resolve(),)
+    # Absolute, but not resolved: a link that is swapped is to be followed.
+    directories: tuple[Path, ...] = ((typed.policy or DEMO_POLICY).absolute(),)
     groups, processes = await find_engines(typed, directories, say)
     if groups:
         write_policy(layout, groups)
         directories = (*directories, layout.policy)
-    policy = load(directories)
+    policy = load(directories, SecretReader(inherited()))
     plan = Plan(
         layout=layout,
         envoy=envoy,
@@ -55,6 +61,7 @@ async def make_plan(
         metrics_port=typed.metrics_port,
         workers=typed.workers,
         policy=directories,
+        policy_poll_s=policy_poll_s(),
         processes=processes,
     )
     return plan, policy

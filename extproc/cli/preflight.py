@@ -1,6 +1,8 @@
 """What must be right before anything is started: each problem is one line that says what to do."""
 
 import fcntl
+import ipaddress
+import os
 import shutil
 import socket
 from collections.abc import Generator
@@ -17,9 +19,11 @@ class UpError(Exception):
 def find_envoy(wanted: Path | None, here: Path) -> Path:
     """Find the binary: the one asked for, `.tools/bin/envoy` here, or on the PATH."""
     if wanted is not None:
-        if wanted.is_file():
-            return wanted.resolve()
-        raise UpError(f"--envoy: there is no file {wanted}")
+        if not wanted.is_file():
+            raise UpError(f"--envoy: there is no file {wanted}")
+        if not is_program(wanted):
+            raise UpError(f"--envoy: {wanted} is not a program")
+        return wanted.resolve()
     local = here / ".tools" / "bin" / "envoy"
     if local.is_file():
         return local
@@ -28,6 +32,20 @@ def find_envoy(wanted: Path | None, here: Path) -> Path:
     raise UpError(
         "There is no Envoy here: run `make .tools/.stamp`, or give its path with --envoy."
     )
+
+
+def is_program(path: Path) -> bool:
+    """An executable, and in ELF: a shell script or a text would fail later and less clearly."""
+    with path.open("rb") as program:
+        return os.access(path, os.X_OK) and program.read(4) == b"\x7fELF"
+
+
+def check_address(address: str) -> None:
+    """Raises: UpError when it is no IP address: Envoy binds to addresses, not to names."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise UpError(f"--address: {address!r} is not an IP address, such as 127.0.0.1") from None
 
 
 def check_port(address: str, port: int, flag: str) -> None:

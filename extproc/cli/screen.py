@@ -27,6 +27,8 @@ class Screen:
 class Ready:
     """What the final page shows."""
 
+    command: str
+    """How to call `headgate` again, as it was called."""
     base_url: str
     metrics_url: str
     model: str
@@ -63,7 +65,7 @@ def page(ready: Ready) -> str:
       model="{ready.model}", messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)
 
 [bold]Who used what[/bold]
-  headgate usage --by tenant,model --state {ready.layout.root}
+  {ready.command} usage --by tenant,model --state {ready.layout.root}
 
 [bold]Where things are[/bold]
   engines  {ready.engines}

@@ -19,11 +19,13 @@ import aiohttp
 from dataplane.gateway import Files, Gateway, Pool
 from dataplane.render import endpoints, render, write
 from dataplane.validate import check_envoy, check_types
+from extproc.budget import MAX_BODY_BYTES
 from extproc.cli.admin import drain, is_ready
 from extproc.cli.children import Child, Command
 from extproc.cli.engines import EngineProcess, is_healthy
 from extproc.cli.layout import Layout
 from extproc.policy.models import Policy
+from extproc.policy.secrets import SecretReader
 from extproc.policy.watch import Watch
 from extproc.settings import inherited
 from telemetry.logs import Event, EventLog
@@ -33,8 +35,10 @@ log = EventLog(__name__)
 READY_S = 20.0
 """How long any part may take to start. Python imports take most of it, on a loaded machine."""
 DRAIN_ENVOY_S = 4.0
-"""How long answers under way may go on after Ctrl-C. With the graces below, all is over in 10 s."""
+"""How long answers under way may go on after Ctrl-C. Together with what Envoy, the workers and the
+last ones get below it makes 9.5 s: all is over in ten."""
 GRACE_S = 1.5
+LAST_GRACE_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Plan:
     metrics_port: int
     workers: int
     policy: tuple[Path, ...]
+    policy_poll_s: float
     processes: Sequence[EngineProcess]
 
     @property
@@ -69,13 +74,13 @@ class Up:
         self._envoy = Child(self._envoy_command())
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Start everything, call `ready`, and serve until SIGTERM or SIGINT.
+        """Start everything, call `ready`, and serve until SIGTERM, SIGINT or SIGHUP.
 
         Raises:
             ChildError, ConfigError: Something could not be started; what was started is stopped.
         """
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
             if await self._start_unless(stop):
@@ -123,8 +128,13 @@ class Up:
         async with asyncio.TaskGroup() as tasks:
             children = (*self._engines, *self._workers, self._settle, self._envoy)
             beside = [tasks.create_task(child.keep()) for child in children]
-            reload = Watch(self._plan.policy, self._policy.version, self._tell_endpoints)
-            beside.append(tasks.create_task(reload.run()))
+            reload = Watch(
+                self._plan.policy,
+                self._policy.version,
+                self._tell_endpoints,
+                secrets=SecretReader(inherited()),
+            )
+            beside.append(tasks.create_task(reload.run(self._plan.policy_poll_s)))
             await stop.wait()
             self._say("draining")
             await self._stop()
@@ -135,8 +145,9 @@ class Up:
         await drain(self._plan.layout.admin_socket, DRAIN_ENVOY_S)
         await self._envoy.stop(GRACE_S)
         await asyncio.gather(*(child.stop(GRACE_S) for child in self._workers))
-        await self._settle.stop(GRACE_S)
-        await asyncio.gather(*(child.stop(GRACE_S) for child in self._engines))
+        # Nothing comes from engines any more; what they and the settle process finish is apart.
+        last = (child.stop(LAST_GRACE_S) for child in (self._settle, *self._engines))
+        await asyncio.gather(*last)
         for path in self._plan.layout.run.glob("*.sock"):
             path.unlink(missing_ok=True)
 
@@ -153,6 +164,7 @@ class Up:
         layout = self._plan.layout
         return Gateway(
             port=self._plan.port,
+            body_bytes=MAX_BODY_BYTES,
             address=self._plan.address,
             files=Files.under(layout.root),
             worker_sockets=tuple(layout.worker_socket(n) for n in range(self._plan.workers)),
@@ -196,6 +208,7 @@ class Up:
         argv = (
             *(sys.executable, "-m", "ledger", "--state", str(layout.root)),
             *("--metrics-host", self._plan.address, "--metrics-port", str(self._plan.metrics_port)),
+            *("--drain-s", str(LAST_GRACE_S - 0.5)),
         )
         return Command("settle", argv, inherited(), layout.log / "settle.log")
 

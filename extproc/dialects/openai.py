@@ -1,24 +1,27 @@
-"""OpenAI's request bodies: what we check before an engine sees them.
+"""OpenAI's older request bodies: chat completions, completions, embeddings.
 
-Members we know are checked strictly, so that a mistake is answered here with its name, the same for
-every engine. Members we do not know pass: engines have their own extensions. Ranges are those of
-vLLM where it is wider than OpenAI. Source: OpenAI's API reference; vLLM's `protocol.py`.
+Ranges are those of vLLM where it is wider than OpenAI. Source: OpenAI's API reference; vLLM's
+`protocol.py`.
 """
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from extproc.decision import Deny
-from extproc.errors import Reason
-from extproc.request import Kind, Prompt
+from extproc.dialects.body import (
+    Count,
+    Document,
+    MemberError,
+    Name,
+    Shape,
+    Share,
+    Temperature,
+    check_url,
+    need,
+)
+from extproc.request import Prompt
 
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
-Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-"""Engines keep counts in 32 bits; what is larger is a mistake."""
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 TokenIds = str | list[str | int | list[int]]
 """A text, texts, token ids, or lists of token ids."""
@@ -29,8 +32,42 @@ class StreamOptions(msgspec.Struct):
     continuous_usage_stats: bool | None = None
 
 
+class Media(msgspec.Struct):
+    """Something the engine fetches, or that stands in the URL itself."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        check_url(self.url, "url")
+
+
+class Audio(msgspec.Struct):
+    data: str
+    format: Name
+
+
+OF_PARTS = ("text", "image_url", "input_audio", "audio_url", "video_url", "refusal")
+"""Parts whose content is in the member of the same name."""
+
+
 class Part(msgspec.Struct):
+    """One part of a message. A bare text for a URL is vLLM's short form."""
+
     type: Name
+    text: str | None = None
+    refusal: str | None = None
+    image_url: str | Media | None = None
+    audio_url: str | Media | None = None
+    video_url: str | Media | None = None
+    input_audio: Audio | None = None
+
+    def __post_init__(self) -> None:
+        if self.type in OF_PARTS:
+            need(self, self.type)
+        for member in ("image_url", "audio_url", "video_url"):
+            url = getattr(self, member)
+            if isinstance(url, str):
+                check_url(url, member)
 
 
 class Function(msgspec.Struct):
@@ -62,22 +99,40 @@ class Tool(msgspec.Struct):
     type: Name
     function: ToolFunction | None = None
 
+    def __post_init__(self) -> None:
+        if self.type == "function":
+            need(self, "function")
 
-class Sampling(msgspec.Struct, kw_only=True):
+
+class Sampling(Shape, kw_only=True):
     """What chat and completions share."""
 
-    model: Name
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
-    temperature: Annotated[float, Meta(ge=0)] | None = None
-    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: dict[str, float] | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
     user: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.stream_options and not self.stream:
+            raise MemberError("stream_options", "is only allowed when 'stream' is true")
+
+    def as_prompt(self, document: Document) -> Prompt:
+        options = self.stream_options
+        return Prompt(
+            document,
+            self.model,
+            stream=bool(self.stream),
+            wants_usage=bool(options and options.include_usage),
+            wants_continuous_usage=bool(options and options.continuous_usage_stats),
+            n=self.n or 1,
+        )
 
 
 class Chat(Sampling, kw_only=True):
@@ -94,93 +149,15 @@ class Chat(Sampling, kw_only=True):
 
 class Completions(Sampling, kw_only=True):
     prompt: TokenIds
-    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     """0 scores a prompt: vLLM allows it together with `echo`."""
     logprobs: Annotated[int, Meta(ge=-1)] | None = None
     echo: bool | None = None
     suffix: str | None = None
 
 
-class Embeddings(msgspec.Struct, kw_only=True):
-    model: Name
+class Embeddings(Shape, kw_only=True):
     input: TokenIds
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
     user: str | None = None
-
-
-SHAPES: Mapping[Kind, type[Chat | Completions | Embeddings]] = {
-    Kind.CHAT: Chat,
-    Kind.COMPLETIONS: Completions,
-    Kind.EMBEDDINGS: Embeddings,
-}
-
-
-def read(kind: Kind, raw: bytes) -> Prompt | Deny:
-    """Parse a body once. About 10 us for 4 kB, and 5 ms for each megabyte."""
-    document = decode(raw)
-    if isinstance(document, Deny):
-        return document
-    try:
-        asked = msgspec.convert(document, SHAPES[kind])
-    except msgspec.ValidationError as exc:
-        return invalid(str(exc))
-    if isinstance(asked, Embeddings):
-        return Prompt(document, asked.model)
-    options = asked.stream_options
-    if options and not asked.stream:
-        return bad("'stream_options' is only allowed when 'stream' is true.", "stream_options")
-    return Prompt(
-        document,
-        asked.model,
-        stream=bool(asked.stream),
-        wants_usage=bool(options and options.include_usage),
-        wants_continuous_usage=bool(options and options.continuous_usage_stats),
-    )
-
-
-def decode(raw: bytes) -> dict[str, Any] | Deny:
-    """Parse JSON, which must be an object. Python's recursion limit bounds the nesting."""
-    if not raw:
-        return bad("The request body is empty; a JSON object was expected.")
-    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
-        return bad("The request body has too many arrays and objects.")
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except RecursionError:
-        return bad("The request body is nested too deeply.")
-    except msgspec.ValidationError:
-        return bad("The request body must be a JSON object.")
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        return bad(f"The request body is not valid JSON: {str(exc).removesuffix('.')}.")
-
-
-def bad(message: str, param: str | None = None) -> Deny:
-    return Deny(Reason.INVALID_REQUEST, message, param)
-
-
-PLACE = re.compile(r" - at `(key in )?\$\.?(?P<path>[^`]*)`$")
-MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
-SAID_LENGTH = 200
-"""What is repeated of a wrong value: enough to recognise it."""
-MAX_BRACKETS = 500_000
-"""Above this a body is refused unread. Each array or object costs memory and time out of all
-proportion to its two bytes: 16 MiB of `[[1],[1],...` took 400 MiB and half a second. Brackets in
-texts count too: source code has one in thirty characters, so 15 MB of it pass."""
-
-
-def invalid(said: str) -> Deny:
-    """Turn msgspec's words into a refusal that names the field.
-
-    "Expected `int`, got `str` - at `$.messages[0].n`" has the field in its tail; a missing one is
-    named in the sentence instead, relative to that tail.
-    """
-    place = PLACE.search(said)
-    path = place["path"] if place else ""
-    sentence = (said[: place.start()] if place else said).replace("`", "'")
-    if missing := MISSING.match(said):
-        name = missing["name"]
-        path = f"{path}.{name}" if path else name
-        return bad(f"'{path}' is required.", path)
-    said = f"{sentence[:1].lower()}{sentence[1:SAID_LENGTH]}"
-    return bad(f"'{path}': {said}.", path or None)

@@ -1,21 +1,37 @@
 """The ordered list of filters: this is the order in which a request meets them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from engines.base import ENGINES
+from extproc.errors import PolicyError
 from extproc.filter import Filter
+from extproc.filters.authorize import Authorize
 from extproc.filters.catalog import Catalog
+from extproc.filters.consult import Consult
+from extproc.filters.context import Context
 from extproc.filters.identify import Identify
 from extproc.filters.measure import Measure
+from extproc.filters.modality import Modality
+from extproc.filters.parameters import Parameters
 from extproc.filters.pick import Pick
 from extproc.filters.read import Read
 from extproc.filters.resolve import Resolve
 from extproc.filters.settle import Settle
 from extproc.filters.surface import Surface
+from extproc.filters.write import Write
+from extproc.identity.jwks import KeyRings
+from extproc.policy.access import AuthorityPolicy
 from extproc.policy.models import Policy
-from extproc.policy.tables import key_source, model_table
-from extproc.ports import EngineView, Journal
+from extproc.policy.tables import (
+    access_table,
+    key_source,
+    model_table,
+    tenant_table,
+    token_table,
+)
+from extproc.ports import Authority, EngineView, Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +40,49 @@ class Outside:
 
     engines: EngineView
     journal: Journal
+    rings: KeyRings = field(default_factory=KeyRings)
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch."""
+    authority: Callable[[AuthorityPolicy], Authority] | None = None
+    """Reaches the authority that a policy names."""
 
 
 def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
     """Make the filters of one policy version."""
     engines = {pool.name: ENGINES[pool.engine] for pool in policy.pools}
     endpoints = {pool.name: pool.endpoints for pool in policy.pools}
+    models, access = model_table(policy), access_table(policy)
     return (
         # Needs headers only: refused before a byte of the body is read.
         Surface(),
-        Identify(key_source(policy), policy.projects()),
-        Catalog(model_table(policy)),
+        Identify(
+            key_source(policy),
+            token_table(policy, outside.rings),
+            tenant_table(policy),
+            outside.clock,
+        ),
+        Catalog(models, access, outside.clock),
         # Needs the body.
         Read(),
-        Resolve(model_table(policy)),
+        Resolve(models, access),
+        Authorize(access, outside.clock),
+        *consult(policy, outside),
+        Modality({model.name: model.modalities for model in policy.models}),
+        Parameters({model.name: model.parameters for model in policy.models}),
+        Context({m.name: m.context_tokens for m in policy.models if m.context_tokens}),
         Measure(engines),
+        Write(),
         Pick(endpoints, outside.engines),
         # Last: what it writes down is what leaves.
         Settle(outside.journal, policy.version),
     )
+
+
+def consult(policy: Policy, outside: Outside) -> Sequence[Filter]:
+    """Ask the authority, if the policy names one. Raises: PolicyError when nobody can reach it."""
+    named = policy.access.authority
+    if named is None:
+        return ()
+    if outside.authority is None:
+        raise PolicyError("access.authority: there is no way to ask one here")
+    return (Consult(outside.authority(named), outside.clock, named.on_fault),)

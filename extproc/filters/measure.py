@@ -1,8 +1,9 @@
 """Make engines say in streams what they count, so that no token goes unmetered.
 
-An engine reports usage of a stream only when asked. We always ask, for running counts too, so that
-a client that leaves midway is billed for what it got; what the client did not ask for, Envoy takes
-out again (`dataplane/strip.lua`).
+In OpenAI's older APIs an engine reports usage of a stream only when asked. We always ask, for
+running counts too, so that a client that leaves midway is billed for what it got; what the client
+did not ask for, Envoy takes out again (`dataplane/strip.lua`). Streams of `/v1/responses` and
+`/v1/messages` report usage by themselves, at their end, and cannot be asked for more.
 """
 
 from collections.abc import Mapping
@@ -11,21 +12,24 @@ from typing import ClassVar
 from engines.base import Engine
 from extproc.decision import Decision
 from extproc.filter import Filter
-from extproc.request import Fact, Model, Prompt, Request, Strip
+from extproc.request import Fact, Kind, Model, Operation, Prompt, Request, Strip
+
+ASKED = frozenset({Kind.CHAT, Kind.COMPLETIONS})
+"""Operations with `stream_options.include_usage`."""
 
 
 class Measure(Filter):
     """`engines` tells the kind of engine behind each pool."""
 
     name: ClassVar[str] = "measure"
-    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Prompt, Model})
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Prompt, Model})
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
 
     async def decide(self, request: Request) -> Decision:
         prompt = request.fact(Prompt)
-        if not prompt.stream:
+        if not prompt.stream or request.fact(Operation).kind not in ASKED:
             return request
         options: dict[str, object] = {**(prompt.document.get("stream_options") or {})}
         options["include_usage"] = True

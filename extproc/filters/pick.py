@@ -12,7 +12,8 @@ from extproc.ports import EngineView
 from extproc.request import Fact, Model, Request, Route
 
 TRIES = 4
-"""Longest list given to Envoy. It must not exceed the retries in `dataplane`'s route."""
+"""Longest list given to Envoy: a first try, and one for each of the three retries that `dataplane`
+configures."""
 
 RETRY_AFTER_S = 2
 """An engine process is probed every second; two let one probe pass."""

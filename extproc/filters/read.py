@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from extproc.decision import Decision, Deny
-from extproc.dialects import openai
+from extproc.dialects import shapes
 from extproc.filter import Filter
 from extproc.request import Body, Fact, Operation, Prompt, Request
 
@@ -14,5 +14,5 @@ class Read(Filter):
     provides: ClassVar[frozenset[type[Fact]]] = frozenset({Prompt})
 
     async def decide(self, request: Request) -> Decision:
-        prompt = openai.read(request.fact(Operation).kind, request.fact(Body).raw)
+        prompt = shapes.read(request.fact(Operation).kind, request.fact(Body).raw)
         return prompt if isinstance(prompt, Deny) else request.having(prompt)

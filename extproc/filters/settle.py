@@ -9,7 +9,7 @@ from typing import ClassVar
 from extproc.decision import Decision
 from extproc.filter import Filter, OnFault
 from extproc.ports import Journal
-from extproc.request import Fact, Identity, Model, Request, Route
+from extproc.request import Fact, Identity, Model, Payload, Request, Route
 
 
 class Settle(Filter):
@@ -17,7 +17,7 @@ class Settle(Filter):
     is logged and counted, and the request goes on."""
 
     name: ClassVar[str] = "settle"
-    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Identity, Model, Route})
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Identity, Model, Payload, Route})
     on_fault: OnFault = "continue"
 
     def __init__(self, journal: Journal, version: str) -> None:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 from urllib.parse import unquote
 
+from extproc.budget import MAX_BODY_BYTES
 from extproc.decision import Decision, Deny
 from extproc.errors import Reason
 from extproc.filter import Filter
@@ -12,6 +13,9 @@ OPERATIONS = {
     "/v1/chat/completions": ("POST", Kind.CHAT),
     "/v1/completions": ("POST", Kind.COMPLETIONS),
     "/v1/embeddings": ("POST", Kind.EMBEDDINGS),
+    "/v1/responses": ("POST", Kind.RESPONSES),
+    "/v1/messages": ("POST", Kind.MESSAGES),
+    "/v1/messages/count_tokens": ("POST", Kind.COUNT_TOKENS),
     "/v1/models": ("GET", Kind.MODELS),
 }
 MODEL_PREFIX = "/v1/models/"
@@ -59,4 +63,9 @@ def check_body_headers(request: Request) -> Deny | None:
     if encoding.lower() != "identity":
         message = f"Content-Encoding {encoding[:100]} is not supported; send the JSON as it is."
         return Deny(Reason.MEDIA_TYPE, message, "content-encoding")
+    length = request.headers.get("content-length", "0")
+    if len(length) > 15 or (length.isdecimal() and int(length) > MAX_BODY_BYTES):
+        # Envoy would refuse it too, but only once that many bytes have come.
+        message = f"The request body is larger than {MAX_BODY_BYTES} bytes."
+        return Deny(Reason.TOO_LARGE, message, "content-length")
     return None

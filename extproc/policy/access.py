@@ -2,13 +2,29 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, HttpUrl, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
+from extproc.conditions import Condition
+from extproc.errors import ConditionError
 from extproc.filter import OnFault
-from extproc.policy.base import Name, Secret, Strict, Word
+from extproc.policy.base import Name, Secret, Strict, Url, Word
 
-Expression = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-OperationName = Literal["chat", "completions", "embeddings", "responses", "messages", "models"]
+
+def check_condition(text: str) -> str:
+    try:
+        Condition(text)
+    except ConditionError as exc:
+        raise ValueError(str(exc)) from None
+    return text
+
+
+Expression = Annotated[
+    str, StringConstraints(min_length=1, max_length=2000), AfterValidator(check_condition)
+]
+Message = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+OperationName = Literal["chat", "completions", "embeddings", "responses", "messages"]
+MOST_DENY_RULES = 64
+"""All of them are asked for each request: a few us each."""
 
 
 class AllowRule(Strict):
@@ -25,13 +41,14 @@ class DenyRule(Strict):
 
     name: Word  # what the client and the log are told
     when: Expression  # CEL over `identity`, `request` and `time`
-    message: str = "Not allowed by policy."
+    message: Message = "Not allowed by policy."  # for the client; the rule's name is added
 
 
 class AuthorityPolicy(Strict):
-    """An external authority with OPA's HTTP API: POST {"input": ...} -> {"result": true | {"allow": ...}}."""
+    """An external authority with OPA's HTTP API: POST {"input": ...} -> {"result": true}, or
+    {"result": {"allow": true, "reason": "..."}}. An undefined result refuses."""
 
-    url: HttpUrl
+    url: Url
     deadline_ms: Annotated[int, Field(ge=1, le=4000)] = 50
     on_fault: OnFault = "deny"
     token: Secret | None = None
@@ -39,5 +56,5 @@ class AuthorityPolicy(Strict):
 
 class AccessPolicy(Strict):
     allow: tuple[AllowRule, ...] = ()
-    deny: tuple[DenyRule, ...] = ()
+    deny: Annotated[tuple[DenyRule, ...], Field(max_length=MOST_DENY_RULES)] = ()
     authority: AuthorityPolicy | None = None

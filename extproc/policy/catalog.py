@@ -1,17 +1,72 @@
 """What there is to use: pools of engines, models on tracks, prices, rules for parameters."""
 
+import json
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
+from extproc.policy.access import OperationName
 from extproc.policy.base import Endpoint, Name, Strict, Word
 
-Price = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9)]
+
+def read_price(given: object) -> object:
+    """Take what was typed. YAML reads 0.15 as a binary fraction; the shortest decimal that stands
+    for it has the digits that were typed, as long as these are 15 or fewer."""
+    if isinstance(given, bool):
+        raise ValueError("a number belongs here")  # noqa: TRY004 - pydantic collects ValueErrors only
+    return repr(given) if isinstance(given, float) else given
+
+
+Price = Annotated[
+    Decimal, BeforeValidator(read_price), Field(ge=0, max_digits=15, decimal_places=9)
+]
 """US dollars for a million tokens, exact."""
-Served = Annotated[str, StringConstraints(min_length=1)]
-Modality = Literal["text", "image", "audio"]
-Parameter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Modality = Literal["text", "image", "audio", "video"]
+Parameter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""A member of request bodies, an engine's own extensions among them."""
+
+CARRIERS = frozenset({"model", "messages", "prompt", "input"})
+"""What a request consists of: no rule about parameters may touch them."""
+PLUMBING = frozenset({"stream", "stream_options", "system", "instructions"})
+"""What decides how an answer travels, and where the system prompt stands: may be forbidden, not set."""
+
+
+def check_settable(name: str) -> str:
+    if name in CARRIERS | PLUMBING:
+        raise ValueError("cannot be set or clamped by a rule")
+    return name
+
+
+def check_forbiddable(name: str) -> str:
+    if name in CARRIERS:
+        raise ValueError("cannot be forbidden: a request consists of it")
+    return name
+
+
+def check_given(value: JsonValue) -> JsonValue:
+    if value is None:
+        raise ValueError("has no value: leave it out")
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValueError("JSON has no infinity and no 'not a number'") from None
+    return value
+
+
+Settable = Annotated[Parameter, AfterValidator(check_settable)]
+Forbidden = Annotated[Parameter, AfterValidator(check_forbiddable)]
+Defaults = dict[Settable, Annotated[JsonValue, AfterValidator(check_given)]]
+Clamps = dict[Settable, "Bounds"]
 
 
 class PoolPolicy(Strict):
@@ -37,14 +92,14 @@ class TrackPolicy(Strict):
     pool: Word
     version: Word
     weight: Annotated[int, Field(ge=0, le=1000)] = 100  # share of users; relative to the others
-    served_as: Served | None = None  # what its engines call it; none: as the model
+    served_as: Text | None = None  # what its engines call it; none: as the model says
 
 
 class Bounds(Strict):
     """A number a client sends is moved into these bounds."""
 
-    min: float | None = None
-    max: float | None = None
+    min: int | FiniteFloat | None = None
+    max: int | FiniteFloat | None = None
 
     @model_validator(mode="after")
     def check_order(self) -> Self:
@@ -60,12 +115,17 @@ class ParameterRule(Strict):
     rules see what earlier ones did."""
 
     groups: tuple[Word, ...] = ()
-    defaults: dict[Parameter, Any] = Field(
-        default_factory=dict
-    )  # set where the client sent nothing
-    clamp: dict[Parameter, Bounds] = Field(default_factory=dict)
-    forbid: tuple[Parameter, ...] = ()  # 400, with the parameter's name
-    system_prompt: str | None = None  # always first and always the same: prefix caches keep it
+    operations: tuple[OperationName, ...] = ()  # none: all
+    defaults: Defaults = Field(default_factory=dict)  # set where the client sent nothing
+    clamp: Clamps = Field(default_factory=dict)  # a maximum of tokens holds for those who ask none
+    forbid: tuple[Forbidden, ...] = ()  # 400, with the parameter's name
+    system_prompt: Text | None = None  # always first and always the same: prefix caches keep it
+
+    @model_validator(mode="after")
+    def check_effect(self) -> Self:
+        if not (self.defaults or self.clamp or self.forbid or self.system_prompt):
+            raise ValueError("does nothing: give defaults, clamp, forbid or system_prompt")
+        return self
 
 
 class ModelPolicy(Strict):
@@ -75,10 +135,10 @@ class ModelPolicy(Strict):
     aliases: tuple[Name, ...] = ()
     pool: Word | None = None  # one version only; else give tracks
     version: Word | None = None
-    served_as: Served | None = None  # what the engines call it; the same, if left out
+    served_as: Text | None = None  # what the engines call it; the same, if left out
     tracks: tuple[TrackPolicy, ...] = ()
     context_tokens: Annotated[int, Field(ge=1)] | None = None  # prompt and completion together
-    modalities: tuple[Modality, ...] = ("text",)
+    modalities: tuple[Modality, ...] = ()  # what prompts may hold; none: the engine decides
     price: PricePolicy | None = None
     parameters: tuple[ParameterRule, ...] = ()
 
@@ -86,6 +146,8 @@ class ModelPolicy(Strict):
     def check_tracks(self) -> Self:
         if (self.pool is None) == (not self.tracks):
             raise ValueError("give exactly one of pool and tracks")
+        if self.tracks and self.version is not None:
+            raise ValueError("give the version of each track, not of the model")
         names = [track.track for track in self.tracks]
         if len(set(names)) != len(names):
             raise ValueError("a track stands twice")
@@ -96,7 +158,8 @@ class ModelPolicy(Strict):
     def in_service(self) -> tuple[TrackPolicy, ...]:
         """All tracks; a model without any is on `stable` alone."""
         if self.tracks:
-            return self.tracks
+            named = {"served_as": self.served_as}
+            return tuple(t if t.served_as else t.model_copy(update=named) for t in self.tracks)
         assert self.pool is not None
         return (
             TrackPolicy(

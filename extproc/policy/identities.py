@@ -1,12 +1,11 @@
 """Who there is: tenants, their keys, the issuers whose tokens count, services of our own."""
 
-from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, HttpUrl, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from extproc.policy.base import Digest, Name, Secret, Strict, Word
+from extproc.policy.base import Digest, FullPath, Name, Secret, Strict, Url, Word
 
 Network = IPv4Network | IPv6Network
 ClaimPath = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
@@ -42,15 +41,12 @@ class KeyPolicy(Strict):
     cidrs: tuple[Network, ...] = ()  # client addresses it may come from; none: any
     retiring: tuple[RetiringDigest, ...] = ()  # `headgate keys rotate` moves the old digest here
 
-    def expired(self, now: datetime) -> bool:
-        return self.expires is not None and self.expires <= now
-
 
 class Jwks(Strict):
     """Where an issuer's public keys are. Exactly one of the two."""
 
-    url: HttpUrl | None = None
-    file: str | None = None
+    url: Url | None = None
+    file: FullPath | None = None
     refresh_s: Annotated[int, Field(ge=1, le=86400)] = 300
 
     @model_validator(mode="after")
@@ -76,7 +72,8 @@ class IssuerPolicy(Strict):
     name: Word
     issuer: Annotated[str, StringConstraints(min_length=1)]  # the exact `iss`
     audiences: Annotated[tuple[str, ...], Field(min_length=1)]  # one of them must be in `aud`
-    jwks: Jwks
+    verified_by: Literal["headgate", "envoy"] = "headgate"  # envoy: by its jwt_authn, as Istio does
+    jwks: Jwks | None = None  # its keys; none when Envoy verifies
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256", "EdDSA")
     leeway_s: Annotated[int, Field(ge=0, le=300)] = 30  # how far clocks may differ
     claims: ClaimMapping = ClaimMapping()
@@ -87,6 +84,15 @@ class IssuerPolicy(Strict):
     def check_tenant(self) -> Self:
         if (self.tenant is None) == (self.claims.tenant is None):
             raise ValueError("give exactly one of tenant and claims.tenant")
+        return self
+
+    @model_validator(mode="after")
+    def check_verified_by(self) -> Self:
+        """What has no effect is a mistake."""
+        if self.verified_by == "headgate" and self.jwks is None:
+            raise ValueError("say in jwks where its keys are")
+        if self.verified_by == "envoy" and {"jwks", "algorithms"} & self.model_fields_set:
+            raise ValueError("jwks and algorithms are Envoy's to know when it verifies")
         return self
 
 

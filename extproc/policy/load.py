@@ -7,37 +7,49 @@ from typing import cast
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import SafeConstructor
+from yaml.reader import ReaderError
 
 from extproc.errors import PolicyError
 from extproc.policy.base import Place
+from extproc.policy.flaws import Flaw, FlawedPolicyError, Spot, Spots, explain_all, place_flaw
 from extproc.policy.models import Policy
+from extproc.policy.rest import check_rest
+from extproc.policy.secrets import SecretReader, resolve
 
 Sources = Mapping[Path, bytes]
 MERGE_KEY = "<<"
+LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+"""libyaml reads a thousand keys in 40 ms, Python takes 500 ms: workers load while they serve."""
+MAX_DEPTH = 100
+"""A policy has about six levels; libyaml bears some ten thousand."""
+MAX_PARTS = 1_000_000
+"""Of one file. 50 000 keys have as many; nested aliases reach it with ten lines."""
 
 
-def load(directories: Sequence[Path]) -> Policy:
-    """Join the YAML files of the directories, in order of their names.
+def load(directories: Sequence[Path], secrets: SecretReader | None = None) -> Policy:
+    """Join the YAML files of the directories, in order of their names. Without `secrets` the policy
+    can be looked at, but not served.
 
     Raises:
         PolicyError: With every mistake found, one a line: `file:line: place: what is wrong`.
     """
-    return load_sources(read_all(directories))
+    return load_sources(read_all(directories), secrets)
 
 
-def load_sources(sources: Sources) -> Policy:
+def load_sources(sources: Sources, secrets: SecretReader | None = None) -> Policy:
     """Load what was read. Raises: PolicyError."""
-    joined, places = join(sources)
+    joined, spots = join(sources)
     try:
         policy = Policy.model_validate(joined).at(version_of(sources))
     except ValidationError as exc:
-        lines = [
-            describe(e["loc"], e["msg"].removeprefix("Value error, "), places) for e in exc.errors()
-        ]
-        raise PolicyError("\n".join(lines)) from None
-    if wrong := [describe(place, said, places) for place, said in policy.dangling()]:
-        raise PolicyError("\n".join(wrong))
-    return policy
+        found = explain_all(exc.errors(), Policy, spots)
+        wrong = [*found.items(), *check_rest(joined, found.keys())]
+    else:
+        wrong = [*policy.dangling(), *(resolve(policy, secrets) if secrets else ())]
+        if not wrong:
+            return policy
+    raise FlawedPolicyError([place_flaw(place, said, spots) for place, said in wrong]) from None
 
 
 def read_all(directories: Sequence[Path]) -> Sources:
@@ -68,114 +80,150 @@ def version_of(sources: Sources) -> str:
     return whole.hexdigest()[:12]
 
 
-def join(sources: Sources) -> tuple[dict[str, object], Mapping[Place, str]]:
+def join(sources: Sources) -> tuple[dict[str, object], Spots]:
     """Merge files: lists are joined, anything else may stand in one file only."""
     joined: dict[str, object] = {}
-    places: dict[Place, str] = {}
-    wrong: list[str] = []
+    spots: dict[Place, Spot] = {}
+    flaws: list[Flaw] = []
     for path, raw in sources.items():
         try:
-            node: yaml.Node | None = yaml.compose(raw, yaml.SafeLoader)
+            check_depth(raw)
+            node: yaml.Node | None = yaml.compose(raw, LOADER)
             if node is None:
                 continue
-            if repeated := list(find_repeated(node, path, set())):
-                wrong += repeated
+            if repeated := list(Repeated(str(path)).find(node, frozenset())):
+                flaws += repeated
                 continue
-            members: object = yaml.safe_load(raw)
+            members: object = construct(node)
         except (yaml.YAMLError, ValueError, RecursionError) as exc:
-            wrong.append(describe_yaml(path, exc))
+            flaws.append(explain_yaml(path, raw, exc))
             continue
         if not isinstance(node, yaml.MappingNode) or not isinstance(members, dict):
-            wrong.append(f"{path}:1: a policy file is a mapping of sections")
+            flaws.append(Flaw("a policy file is a mapping of sections", Spot(str(path), 1)))
             continue
-        wrong += merge(joined, places, path, node, cast("dict[str, object]", members))
-    if wrong:
-        raise PolicyError("\n".join(wrong))
-    return joined, places
+        flaws += merge(joined, spots, str(path), node, cast("dict[str, object]", members))
+    if flaws:
+        raise FlawedPolicyError(flaws)
+    return joined, spots
 
 
-def find_repeated(node: yaml.Node, path: Path, above: set[int]) -> Iterable[str]:
-    """Find members that stand twice in one mapping, where YAML would take the last, and aliases
-    that contain themselves. Raises: RecursionError for absurd nesting."""
-    if id(node) in above:
-        yield f"{path}:{node.start_mark.line + 1}: an alias that contains itself"
-        return
-    inside = above | {id(node)}
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen and name != MERGE_KEY:
-                yield f"{path}:{key.start_mark.line + 1}: {name!r} stands twice in one mapping"
-            seen.add(name)
-            yield from find_repeated(value, path, inside)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from find_repeated(item, path, inside)
+def check_depth(raw: bytes) -> None:
+    """See that libyaml can make a tree of it: it recurses in C, and too deep a one is the end of
+    the process. Events are made one by one.
+
+    Raises:
+        RecursionError, yaml.YAMLError: It cannot.
+    """
+    depth = 0
+    for event in yaml.parse(raw, LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def construct(node: yaml.Node) -> object:
+    """Make values of what was parsed: plain ones only, no code runs. It writes merged members
+    (`<<`) into the node, so that a mistake in one is placed where it stands.
+
+    Raises:
+        yaml.YAMLError, ValueError: There is no such value.
+    """
+    try:
+        # The stubs give no type to its parameter.
+        made: object = SafeConstructor().construct_document(node)  # pyright: ignore[reportUnknownMemberType]
+    except (AttributeError, LookupError) as exc:  # what PyYAML lets out for `!!bool x`
+        raise ValueError("a value that is not of its tag's type") from exc
+    return made
+
+
+class Repeated:
+    """Finds members that stand twice in one mapping, where YAML would take the last, and aliases
+    that contain themselves."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._left = MAX_PARTS
+
+    def find(self, node: yaml.Node, above: frozenset[int]) -> Iterable[Flaw]:
+        """Raises: RecursionError for absurd nesting, ValueError for aliases that multiply."""
+        if len(above) > MAX_DEPTH:  # of aliases in aliases, which `check_depth` takes for flat
+            raise RecursionError
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"more than {MAX_PARTS} parts, aliases counted as often as they stand")
+        spot = Spot(self._file, node.start_mark.line + 1)
+        if id(node) in above:
+            yield Flaw("an alias that contains itself", spot)
+            return
+        inside = above | {id(node)}
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                name = str(key.value)
+                if name in seen and name != MERGE_KEY:
+                    line = key.start_mark.line + 1
+                    yield Flaw(f"{name!r} stands twice in one mapping", Spot(self._file, line))
+                seen.add(name)
+                yield from self.find(value, inside)
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from self.find(item, inside)
 
 
 def merge(
     joined: dict[str, object],
-    places: dict[Place, str],
-    path: Path,
+    spots: dict[Place, Spot],
+    file: str,
     node: yaml.MappingNode,
     members: Mapping[str, object],
-) -> Iterable[str]:
+) -> Iterable[Flaw]:
     """Add one file, noting where each part of it stands."""
     for key_node, value_node in node.value:
         section = str(key_node.value)
-        here = f"{path}:{key_node.start_mark.line + 1}"
+        here = Spot(file, key_node.start_mark.line + 1)
         value = members.get(section)
         known = joined.get(section)
         if isinstance(value, list) and (known is None or isinstance(known, list)):
             before = cast("list[object]", known or [])
             joined[section] = [*before, *cast("list[object]", value)]
             for index, item in enumerate(value_node.value, start=len(before)):
-                note(places, (section, index), item, path)
-        elif section in joined or (section,) in places:
-            yield f"{here}: {section}: is already set at {places[(section,)]}"
+                note(spots, (section, index), item, file)
+        elif section in joined:
+            there = spots[(section,)]
+            yield Flaw(f"is already set at {there.file}:{there.line}", here, section)
             continue
         else:
             joined[section] = value
-            note(places, (section,), value_node, path)
-        places[(section,)] = here
+            note(spots, (section,), value_node, file)
+        spots[(section,)] = here
 
 
-def note(places: dict[Place, str], place: Place, node: yaml.Node, path: Path) -> None:
-    places[place] = f"{path}:{node.start_mark.line + 1}"
+def note(spots: dict[Place, Spot], place: Place, node: yaml.Node, file: str) -> None:
+    spots[place] = Spot(file, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key_node, value_node in node.value:
-            note(places, (*place, str(key_node.value)), value_node, path)
-            places[(*place, str(key_node.value))] = f"{path}:{key_node.start_mark.line + 1}"
+            note(spots, (*place, str(key_node.value)), value_node, file)
+            spots[(*place, str(key_node.value))] = Spot(file, key_node.start_mark.line + 1)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            note(places, (*place, index), item, path)
+            note(spots, (*place, index), item, file)
 
 
-def describe(place: Place, message: str, places: Mapping[Place, str]) -> str:
-    """Say where: the nearest part of the policy that stands in a file.
-
-    What pydantic adds to a place for its own bookkeeping (`constrained-str`) is left out.
-    """
-    known = place
-    while known and known not in places:
-        known = known[:-1]
-    where = places.get(known, "policy")
-    shown = [*known, *(part for part in place[len(known) :] if is_member(part))]
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in shown).removeprefix(".")
-    return f"{where}: {path}: {message}" if path else f"{where}: {message}"
-
-
-def is_member(part: str | int) -> bool:
-    return isinstance(part, int) or part.isidentifier()
-
-
-def describe_yaml(path: Path, exc: Exception) -> str:
+def explain_yaml(path: Path, raw: bytes, exc: Exception) -> Flaw:
     if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark:
-        return f"{path}:{exc.problem_mark.line + 1}: {exc.problem}"
+        return Flaw(str(exc.problem), Spot(str(path), exc.problem_mark.line + 1))
+    if isinstance(exc, ReaderError):  # no text: other characters than UTF-8 has, or invisible ones
+        line = raw.count(b"\n", 0, exc.position) + 1
+        return Flaw(exc.reason, Spot(str(path), line))
+    said = " ".join(str(exc).split())
     if isinstance(exc, RecursionError):
-        return f"{path}: nested too deeply"
-    return f"{path}: {' '.join(str(exc).split())}"
+        said = "nested too deeply"
+    elif "integer string conversion" in said:  # Python's bound, and its advice, is for programmers
+        said = "a number of too many digits"
+    return Flaw(f"{path}: {said}")
 
 
 def names_pools(directories: Sequence[Path]) -> bool:

@@ -14,6 +14,7 @@ from extproc.policy.access import AccessPolicy
 from extproc.policy.base import Place, Strict
 from extproc.policy.catalog import ModelPolicy, PoolPolicy
 from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
+from extproc.policy.rules import check_rule
 
 Mistake = tuple[Place, str]
 
@@ -70,6 +71,9 @@ class Policy(Strict):
                 if track.pool not in pools:
                     place = ("models", index, "tracks", number, "pool")
                     yield place, f"there is no pool {track.pool!r}"
+            for number, rule in enumerate(model.parameters):
+                for inner, said in check_rule(rule):
+                    yield ("models", index, "parameters", number, *inner), said
             for name in (model.name, *model.aliases):
                 if name in seen:
                     yield ("models", index), f"the name {name!r} stands twice"
@@ -87,7 +91,7 @@ class Policy(Strict):
             yield from self._check_names(("keys", index, "models"), key.models)
             for digest in (key.digest, *(old.digest for old in key.retiring)):
                 if digest in digests:
-                    yield ("keys", index, "digest"), f"{digest!r} stands twice"
+                    yield ("keys", index, "digest"), f"'{digest[:12]}...' stands twice"
                 digests.add(digest)
 
     def _check_others(self) -> Iterable[Mistake]:
@@ -101,20 +105,29 @@ class Policy(Strict):
                 yield ("services", index, "tenants"), f"there is no tenant {unknown!r}"
         for index, rule in enumerate(self.access.allow):
             yield from self._check_names(("access", "allow", index, "models"), rule.models)
+        for index, said in repeated([rule.name for rule in self.access.deny]):
+            yield ("access", "deny", index, "name"), said
 
     def _check_names(self, place: Place, names: Sequence[str]) -> Iterable[Mistake]:
-        known = {"*", *(model.name for model in self.models)}
-        for unknown in sorted(set(names) - known):
+        named = set(names) - {"*"}
+        for unknown in sorted(named - {model.name for model in self.models}) if named else ():
             yield place, f"there is no model {unknown!r}"
 
 
 def twice(section: str, member: str, values: Sequence[str]) -> Iterable[Mistake]:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            yield (section, index, member), f"{value!r} stands twice"
+    for index, said in repeated(values):
+        yield (section, index, member), said
 
 
 def twice_in(place: Place, values: Sequence[str]) -> Iterable[Mistake]:
+    for index, said in repeated(values):
+        yield (*place, index), said
+
+
+def repeated(values: Sequence[str]) -> Iterable[tuple[int, str]]:
+    """Find values that stood earlier, with their index."""
+    seen: set[str] = set()
     for index, value in enumerate(values):
-        if value in values[:index]:
-            yield (*place, index), f"{value!r} stands twice"
+        if value in seen:
+            yield index, f"{value!r} stands twice"
+        seen.add(value)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from extproc.errors import PolicyError
-from extproc.policy.load import load_sources, read_all, version_of
+from extproc.policy.load import Sources, load_sources, read_all, version_of
 from extproc.policy.models import Policy
+from extproc.policy.secrets import SecretReader
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
@@ -15,45 +16,75 @@ POLL_INTERVAL_S = 0.5
 """Reading a few small files twice a second costs nothing measurable, and unlike inotify it works
 for ConfigMaps, whose files are links that Kubernetes swaps."""
 
+CONFIRM_S = 0.05
+"""How soon the second look comes. Whoever writes a file is done by then, and a directory that was
+swapped while it was read shows itself."""
+
+Reject = Callable[[PolicyError, str], None]
+
 
 class Watch:
-    """Follows the directories. `version` is the one in force at first."""
+    """Follows the directories. A change counts when two looks in a row see the same, so that a file
+    half written, or half of a directory's files, is never in force."""
 
     def __init__(
         self,
         directories: Sequence[Path],
         version: str,
         swap: Callable[[Policy], None],
-        reject: Callable[[str], None] = lambda _said: None,
+        reject: Reject = lambda _error, _version: None,
+        secrets: SecretReader | None = None,
     ) -> None:
-        """`swap` gets every new policy that loads, and may raise PolicyError; `reject` gets what
-        is wrong with one that does not, once."""
+        """`version` is the one in force at first. `swap` gets every new policy that loads, and may
+        raise PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
+        (empty when the files cannot even be read). `secrets` reads what a policy refers to; a
+        secret that changes alone is not noticed."""
         self._directories = directories
-        self._seen = version
-        self._complaint = ""
+        self._judged = version
+        self._noticed = version
         self._swap = swap
         self._reject = reject
+        self._secrets = secrets
 
     async def run(self, interval_s: float = POLL_INTERVAL_S) -> None:
         """Look for ever."""
         while True:
-            await asyncio.sleep(interval_s)
-            self.look()
+            unsure = self._noticed != self._judged
+            await asyncio.sleep(min(interval_s, CONFIRM_S) if unsure else interval_s)
+            await self.look()
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Look once. What does not load changes nothing."""
         try:
             sources = read_all(self._directories)
-            current = version_of(sources)
-            if current == self._seen:
-                return
-            self._seen = current
-            self._swap(load_sources(sources))
         except PolicyError as exc:
-            if str(exc) != self._complaint:  # a directory that is gone fails at every look
-                log.error(Event.POLICY_REJECTED, error=str(exc))
-                self._reject(str(exc))
-            self._complaint = str(exc)
+            if self._is_news(str(exc)):
+                self._refuse(exc, "")
+            return
+        version = version_of(sources)
+        if self._is_news(version):
+            await self._take(sources, version)
+
+    def _is_news(self, seen: str) -> bool:
+        """Whether this, a version or a complaint, is new and has been seen twice."""
+        before, self._noticed = self._noticed, seen
+        if seen == self._judged or seen != before:
+            return False
+        self._judged = seen
+        return True
+
+    async def _take(self, sources: Sources, version: str) -> None:
+        try:
+            # In a thread: a thousand keys take a quarter of a second, and requests are waiting.
+            policy = await asyncio.to_thread(load_sources, sources, self._secrets)
+            self._swap(policy)
+        except PolicyError as exc:
+            self._refuse(exc, version)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, what is in force goes on
+            self._refuse(PolicyError(f"{type(exc).__name__}: {exc}"), version)
         else:
-            log.info(Event.POLICY_LOADED, policy=current)
-            self._complaint = ""
+            log.info(Event.POLICY_LOADED, policy=version)
+
+    def _refuse(self, error: PolicyError, version: str) -> None:
+        log.error(Event.POLICY_REJECTED, error=str(error), policy=version)
+        self._reject(error, version)

@@ -3,6 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from extproc.conditions import Known
+from extproc.errors import AuthorityError
+from extproc.ports import Ruling
 from extproc.request import Request
 
 
@@ -53,3 +56,17 @@ class MemoryEngines:
 
     def suspect(self, endpoint: str) -> None:
         self.sick.add(endpoint)
+
+
+class MemoryAuthority:
+    """Rules the same for all, and keeps what it was told; without a ruling it is down."""
+
+    def __init__(self, ruling: Ruling | None = None) -> None:
+        self.ruling = ruling
+        self.asked: list[Known] = []
+
+    async def ask(self, known: Known) -> Ruling:
+        self.asked.append(known)
+        if self.ruling is None:
+            raise AuthorityError("it is down")
+        return self.ruling

@@ -1,5 +1,6 @@
 """Chunkings for property tests, and the answers recorded from real vLLM."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def chunked(draw, whole):
         return [whole[i : i + 1] for i in range(len(whole))]
     cuts = draw(st.lists(st.integers(0, len(whole)), max_size=12))
     edges = [0, *sorted(cuts), len(whole)]
-    return [whole[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [whole[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def recorded(content_type):

@@ -1,5 +1,7 @@
 """Scripted conversations: what Envoy says, what we answer, for every mode it can be configured in."""
 
+import itertools
+
 import msgspec
 import pytest
 from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue
@@ -19,7 +21,7 @@ from extproc.dialects.sse import Splitter
 from extproc.errors import DownstreamGoneError, WireError
 from extproc.filter import AnswerMode, Filter
 from extproc.pipeline import Pipeline
-from extproc.request import Body, Model, Prompt, Route
+from extproc.request import Body, Model, Payload, Route
 from extproc.stores.memory import MemoryMeter
 from extproc.stream import serve
 from extproc.wire import PIECE_BYTES, EnvoyStream
@@ -158,7 +160,7 @@ async def test_buffered_decides_in_the_body_reply_and_leaves():
     assert headers_set(change)["content-length"] == str(len(upstream(script)))
     assert headers_set(change)["x-gateway-destination-endpoint"] == "10.0.0.1:1,10.0.0.2:1"
     assert headers_set(change)["x-headgate-pool"] == "p"
-    assert list(change.header_mutation.remove_headers) == ["authorization"]
+    assert set(change.header_mutation.remove_headers) >= {"authorization", "tracestate"}
     assert msgspec.json.decode(upstream(script)) == REWRITTEN
 
 
@@ -347,7 +349,7 @@ async def test_any_chunking_gives_the_same_answer(data, cuts, mode, trailers):
     if trailers and mode == STREAMED:
         return  # held bytes cannot be delivered there: the test above
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    pieces = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)] or [b""]
+    pieces = [data[a:b] for a, b in itertools.pairwise(edges)] or [b""]
     parts = [part(piece, end=False) for piece in pieces]
     parts.append(ANSWER_TRAILERS if trailers else part(b"", end=True))
     wish = AnswerMode.STREAMED if mode == STREAMED else AnswerMode.DUPLEX

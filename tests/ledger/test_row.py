@@ -22,6 +22,38 @@ CASES = {
         end(said={**HEAD_ONLY, "operation": "embeddings"}, usage={"prompt_tokens": 7}),
         PLAIN | {"prompt_tokens": 7, "completion_tokens": 0},
     ),
+    "a message that was cut names its prompt alone": (
+        end(
+            said={**HEAD_ONLY, "operation": "messages"},
+            flags="DC",
+            usage={"prompt_tokens": 7, "completion_tokens": 0},
+        ),
+        UNKNOWN | {"prompt_tokens": 7, "cut": True, "estimated": True},
+    ),
+    "a message that was cut behind its last count": (
+        end(said={**HEAD_ONLY, "operation": "messages"}, flags="DC"),
+        SEEN | {"cut": True, "estimated": False},
+    ),
+    "a message whose body never came": (
+        end(said={**HEAD_ONLY, "operation": "messages"}, status=0, flags="DC", **NO_ANSWER),
+        PLAIN | NOTHING | {"cut": True, "status": 0},
+    ),
+    "a response that was cut told nothing": (
+        end(said={**HEAD_ONLY, "operation": "responses"}, flags="DC", usage=None),
+        UNKNOWN | {"cut": True, "estimated": True},
+    ),
+    "the first event of a response is not its first token": (
+        end(said={**HEAD_ONLY, "operation": "responses"}),
+        PLAIN | SEEN | {"ttft_us": None, "latency_us": 900_000},
+    ),
+    "the first event of a message is": (
+        end(said={**HEAD_ONLY, "operation": "messages"}),
+        PLAIN | SEEN | {"ttft_us": 120_000},
+    ),
+    "counting tokens costs none": (
+        end(said={**HEAD_ONLY, "operation": "count_tokens"}, usage=None),
+        PLAIN | NOTHING,
+    ),
     "completed, but the engine said nothing": (
         end(usage=None),
         PLAIN | UNKNOWN | {"estimated": True},
@@ -83,6 +115,10 @@ CASES = {
     "engine too slow": (
         end(status=504, flags="UT", details="upstream_response_timeout", usage=None),
         PLAIN | NOTHING | {"status": 504},
+    ),
+    "reset before anything could be answered": (
+        end(status=0, flags="LR", usage=None),
+        PLAIN | UNKNOWN | {"cut": True, "estimated": True},
     ),
     "stream went idle": (end(flags="SI"), PLAIN | SEEN | {"cut": True}),
     "engine refused": (end(status=400, usage=None), PLAIN | NOTHING | {"status": 400}),

@@ -25,25 +25,28 @@ class Clock:
 
 
 class MoodyLedger(MemoryLedger):
-    """Takes nothing while it is `down`."""
+    """Does nothing while it is `down`, and cannot write while it is `full`."""
 
     def __init__(self):
         super().__init__()
         self.down = False
+        self.full = False
+        self.before_commit = lambda: None
         self.refused = threading.Event()
         self.committed = threading.Event()
 
     def rows(self, keys):
-        self._refuse()
+        self._refuse(self.down)
         return super().rows(keys)
 
     def commit(self, change):
-        self._refuse()
+        self._refuse(self.down or self.full)
+        self.before_commit()
         super().commit(change)
         self.committed.set()
 
-    def _refuse(self):
-        if self.down:
+    def _refuse(self, refused):
+        if refused:
             self.refused.set()
             raise LedgerUnavailableError("database is locked")
 
@@ -200,11 +203,27 @@ def test_an_empty_or_torn_journal_file_goes_too(process):
     assert process.metric("log_lines_bad_total", source="journal") == 1
 
 
-def test_a_journal_file_stays_while_the_ledger_is_down(process):
+def test_a_journal_file_stays_until_it_is_committed(process):
     process.record(entry())
-    process.ledger.down = True
+    process.ledger.full = True
     process.settler.step()
     assert journals(process) == ["1-1-0.jsonl"]
+    process.ledger.full = False
+    process.settler.step()
+    assert journals(process) == []
+    assert set(process.ledger.open_requests()) == {"s1"}
+
+
+def test_a_line_written_after_the_last_look_is_not_deleted(process):
+    process.record(entry("s1"))
+    process.ledger.before_commit = lambda: process.record(entry("s2"))
+    process.settler.step()
+    assert journals(process) == ["1-1-0.jsonl"]
+    process.ledger.before_commit = lambda: None
+    process.clock.now_s += 1
+    process.settler.step()
+    assert set(process.ledger.open_requests()) == {"s1", "s2"}
+    assert journals(process) == []
 
 
 def test_truncation_is_told_and_counts_nothing_twice(process, caplog):
@@ -217,6 +236,15 @@ def test_truncation_is_told_and_counts_nothing_twice(process, caplog):
     assert "file_truncated" in caplog.messages
 
 
+def test_a_truncated_file_that_begins_as_before_keeps_its_new_offset(process):
+    process.write(end("s1"), end("s2"), end("s3"))
+    process.settler.step()
+    process.log.write_bytes(end("s1") + b"\n" + end("s4") + b"\n")
+    process.settler.step()
+    assert list(process.ledger.offsets().values()) == [process.log.stat().st_size]
+    assert set(process.rows) == {"s1", "s2", "s3", "s4"}
+
+
 SCRIPT_LOG = [periodic("s1"), end("s1"), end("s2"), anonymous(), b"garbage", end("s2"), end("s4")]
 SCRIPT_JOURNAL = [entry("s1"), entry("s2"), entry("s1"), entry("s3")]
 
@@ -224,7 +252,9 @@ SCRIPT_JOURNAL = [entry("s1"), entry("s2"), entry("s1"), entry("s3")]
 @settings(max_examples=50, deadline=None)
 @given(
     steps=st.lists(
-        st.sampled_from(["log", "journal", "step", "crash", "down", "up", "rotate", "wait"]),
+        st.sampled_from(
+            ["log", "journal", "step", "crash", "down", "full", "up", "rotate", "wait"]
+        ),
         max_size=40,
     )
 )
@@ -238,8 +268,9 @@ def test_whatever_happens_in_between_the_ledger_is_the_same(tmp_path_factory, st
             process.record(entries.pop(0), name=f"{len(entries)}-1-0.jsonl")
         elif step == "crash":
             process.start()
-        elif step in ("down", "up"):
+        elif step in ("down", "full", "up"):
             process.ledger.down = step == "down"
+            process.ledger.full = step == "full"
         elif step == "rotate" and process.log.exists():
             rotations += 1
             process.log.rename(process.log.with_name(f"access.jsonl.{99 - rotations}"))
@@ -247,7 +278,7 @@ def test_whatever_happens_in_between_the_ledger_is_the_same(tmp_path_factory, st
             process.clock.now_s += 2
         else:
             process.settler.step()
-    process.ledger.down = False
+    process.ledger.down = process.ledger.full = False
     process.write(*log)
     process.record(*entries)
     process.settler.step()

@@ -17,17 +17,28 @@ from .conftest import Client
 RECORDED = Path(__file__).parents[2] / "fixtures" / "vllm"
 
 JSON = ["chat", "chat_n2", "chat_tools_none", "chat_long", "chat_long_cached"]
+JSON += ["responses", "responses_messages", "responses_long", "responses_long_cached"]
+JSON += ["chat_tool_call", "responses_tool_call", "messages_tool_call"]
+JSON += ["messages", "messages_long", "messages_long_cached", "count_tokens"]
 JSON += ["completions", "completions_n2", "completions_two_prompts", "models", "tokenize"]
 STREAMS = [
     *("chat_stream", "chat_stream_usage", "chat_stream_continuous"),
     *("chat_stream_n2", "chat_stream_n2_continuous", "chat_stream_tools_none"),
     *("completions_stream", "completions_stream_usage", "completions_stream_continuous"),
+    *("chat_stream_tool_call", "chat_stream_tool_call_continuous"),
     "completions_stream_n2_continuous",
+]
+NAMED_STREAMS = [
+    *("responses_stream", "responses_stream_cached", "responses_stream_tool_call"),
+    *("messages_stream", "messages_stream_cached", "messages_stream_tool_call"),
 ]
 ERRORS = [
     *("error_unknown_model", "error_bad_json", "error_empty_body", "error_no_messages"),
     *("error_wrong_type", "error_out_of_range", "error_max_tokens_too_large"),
     *("error_stream_options_alone", "error_no_such_path", "error_wrong_method"),
+    *("error_responses_unknown_model", "error_responses_wrong_type"),
+    *("error_messages_unknown_model", "error_messages_wrong_type"),
+    *("error_messages_no_messages", "error_messages_max_tokens_too_large"),
 ]
 
 
@@ -48,9 +59,10 @@ async def ask(sim: Client, request: dict[str, Any]) -> tuple[int, str | None, st
 def shape(value: object) -> object:
     """Members in their order, and the types of all that is not an object."""
     if isinstance(value, dict):
-        return [(name, shape(member)) for name, member in value.items()]
+        # The input of a tool is of the tool's shape.
+        return [(n, "input" if n == "input" else shape(member)) for n, member in value.items()]
     if isinstance(value, list):
-        return [shape(item) for item, _ in groupby(value, key=shape)]
+        return [told for told, _ in groupby(map(shape, value))]
     return type(value).__name__
 
 
@@ -78,6 +90,26 @@ async def test_streams(sim: Client, name: str):
     assert (status, media_type) == (200, "text/event-stream; charset=utf-8")
     assert ["content-type", media_type] in real["headers"]
     assert event_shapes(text) == event_shapes(real_text)
+
+
+def named_event_shapes(text: str) -> list[object]:
+    """The events of a stream whose events have names, each kind told once."""
+    told: list[object] = []
+    for block in text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        document = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {document['type']}"
+        if (event := (name, shape(document))) not in told:
+            told.append(event)
+    return told
+
+
+@pytest.mark.parametrize("name", NAMED_STREAMS)
+async def test_named_streams(sim: Client, name: str):
+    real, real_text = recorded(name)
+    status, media_type, text = await ask(sim, real["request"])
+    assert (status, media_type) == (200, "text/event-stream; charset=utf-8")
+    assert named_event_shapes(text) == named_event_shapes(real_text)
 
 
 @pytest.mark.parametrize("name", ERRORS)

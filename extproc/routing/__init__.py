@@ -1,0 +1,1 @@
+"""Choices, as pure functions: which version of a model serves a request."""

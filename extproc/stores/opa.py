@@ -1,0 +1,117 @@
+"""Open Policy Agent over HTTP: `ports.Authority` for the policy's `access.authority`.
+
+Source: OPA's REST API, "Data API, Get a Document (with Input)".
+"""
+
+import asyncio
+
+import aiohttp
+import msgspec
+
+from extproc.access import nest
+from extproc.conditions import Known
+from extproc.errors import AuthorityError
+from extproc.policy.access import AuthorityPolicy
+from extproc.ports import Ruling
+
+MAX_BYTES = 64 * 1024
+"""Of an answer, which is a yes or no with a sentence."""
+REASON_LENGTH = 500
+"""Characters of a reason that a client is shown."""
+TRIES = 2
+"""An idle connection may be closed by the other side just when it is used again."""
+
+
+class _Verdict(msgspec.Struct):
+    allow: bool
+    reason: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    result: bool | _Verdict | msgspec.UnsetType = msgspec.UNSET
+
+
+class OpaClient:
+    """One connection pool for all authorities of all policy versions. The worker closes it."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """Opened by the first question, because most workers never ask one."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                headers={"content-type": "application/json", "accept-encoding": "identity"},
+            )
+        return self._session
+
+    def at(self, policy: AuthorityPolicy) -> "OpaAuthority":
+        """Reach the authority that a policy names."""
+        return OpaAuthority(self, policy)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+class OpaAuthority:
+    """Implements `ports.Authority`."""
+
+    def __init__(self, client: OpaClient, policy: AuthorityPolicy) -> None:
+        self._client = client
+        self._url = str(policy.url)
+        self._deadline_s = policy.deadline_ms / 1000
+        token = policy.token.reveal() if policy.token else ""
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+
+    async def ask(self, known: Known) -> Ruling:
+        body = msgspec.json.encode({"input": nest(known)})
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return read(await self._post(body, TRIES))
+        except TimeoutError:
+            raise AuthorityError(f"no answer within {self._deadline_s * 1000:g} ms") from None
+        except (aiohttp.ClientError, OSError) as exc:
+            raise AuthorityError(str(exc) or type(exc).__name__) from None
+
+    async def _post(self, body: bytes, tries: int) -> bytes:
+        try:
+            async with self._client.session.post(
+                self._url, data=body, headers=self._headers, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:
+                    raise AuthorityError(f"answered {answer.status}")
+                return await read_all(answer)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            if tries <= 1:
+                raise
+        return await self._post(body, tries - 1)
+
+
+async def read_all(answer: aiohttp.ClientResponse) -> bytes:
+    """Read the body. Raises: AuthorityError when it is too large."""
+    raw = b""
+    async for chunk in answer.content.iter_chunked(MAX_BYTES):
+        raw += chunk
+        if len(raw) > MAX_BYTES:
+            raise AuthorityError(f"answered more than {MAX_BYTES} bytes")
+    return raw
+
+
+def read(raw: bytes) -> Ruling:
+    """Understand an answer. OPA leaves `result` out when no rule of its policy applies: nobody has
+    allowed it then, so it is refused, and no fault.
+
+    Raises:
+        AuthorityError: It is something else.
+    """
+    try:
+        result = msgspec.json.decode(raw, type=_Answer).result
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise AuthorityError(f"answered no ruling: {exc}") from None
+    if isinstance(result, _Verdict):
+        return Ruling(result.allow, (result.reason or "")[:REASON_LENGTH])
+    return Ruling(result is True)

@@ -1,0 +1,159 @@
+"""The filters together: their order, and whole requests under a small policy."""
+
+import msgspec
+import pytest
+
+from extproc.arrive import arrive
+from extproc.decision import Reply
+from extproc.errors import PolicyError, Reason
+from extproc.filters import Outside, build
+from extproc.identity.keys import digest
+from extproc.pipeline import Pipeline
+from extproc.policy.models import Policy
+from extproc.request import Body, Identity, Model, Prompt, Route, Strip
+from extproc.stores.memory import (
+    MemoryAuthority,
+    MemoryEngines,
+    MemoryJournal,
+    MemoryMeter,
+)
+
+POLICY = Policy.model_validate(
+    {
+        "salt": "a salt of tests",
+        "tenants": [{"name": "acme", "projects": ["support"]}],
+        "keys": [
+            {"id": "k1", "digest": digest("a salt of tests", "sk-1"), "tenant": "acme"},
+            {
+                "id": "k2",
+                "digest": digest("a salt of tests", "sk-2"),
+                "tenant": "acme",
+                "models": ["none"],
+            },
+        ],
+        "pools": [{"name": "p", "engine": "sim", "endpoints": ["127.0.0.1:1", "127.0.0.1:2"]}],
+        "models": [{"name": "tiny", "pool": "p", "served_as": "org/tiny", "aliases": ["t"]}],
+    }
+).at("v1")
+AUTHORITY = {"access": {"authority": {"url": "http://127.0.0.1:1/v1/data/x"}}}
+
+
+class World:
+    """The doubles around one pipeline."""
+
+    def __init__(self, policy=POLICY):
+        self.engines, self.journal = MemoryEngines(), MemoryJournal()
+        self.meter = MemoryMeter()
+        filters = build(policy, Outside(self.engines, self.journal))
+        self.pipeline = Pipeline(filters, policy.version, self.meter)
+
+    async def send(self, path="/v1/completions", method="POST", key="sk-1", body=None):
+        pairs = [(":method", method), (":path", path), ("authorization", f"Bearer {key}")]
+        judged = await self.pipeline.judge_head(arrive(pairs))
+        if judged.stop:
+            return judged
+        raw = msgspec.json.encode(body or {"model": "t", "prompt": "hi", "stream": True})
+        return await self.pipeline.judge_body(judged.request.having(Body(raw)))
+
+
+def test_the_order_is_the_order_of_a_request():
+    names = [each.name for each in build(POLICY, Outside(MemoryEngines(), MemoryJournal()))]
+    assert names == [
+        "surface", "identify", "catalog",
+        "read", "resolve", "authorize", "modality", "parameters", "context",
+        "measure", "pick", "settle",
+    ]  # fmt: skip
+    assert len(set(names)) == len(names), "names are metric labels"
+
+
+def test_an_authority_is_asked_before_anything_is_changed():
+    asked = []
+
+    def reach(named):
+        asked.append(str(named.url))
+        return MemoryAuthority()
+
+    outside = Outside(MemoryEngines(), MemoryJournal(), authority=reach)
+    filters = build(Policy.model_validate(AUTHORITY), outside)
+    assert [each.name for each in filters][5:7] == ["authorize", "consult"]
+    assert asked == ["http://127.0.0.1:1/v1/data/x"]
+
+
+def test_an_authority_that_nobody_can_reach():
+    with pytest.raises(PolicyError, match="no way to ask"):
+        build(Policy.model_validate(AUTHORITY), Outside(MemoryEngines(), MemoryJournal()))
+
+
+def test_an_empty_policy_makes_a_pipeline():
+    assert World(Policy()).pipeline.version == ""
+
+
+@pytest.mark.parametrize("missing", range(12))
+def test_none_whose_facts_are_needed_may_be_missing(missing):
+    filters = list(build(POLICY, Outside(MemoryEngines(), MemoryJournal())))
+    gone = filters.pop(missing)
+    if gone.provides:
+        with pytest.raises(PolicyError, match="stands before what it needs"):
+            Pipeline(filters, "v", MemoryMeter())
+    else:
+        assert gone.name in {
+            "catalog", "authorize", "modality", "parameters", "context", "measure", "settle",
+        }  # fmt: skip
+
+
+async def test_a_request_from_head_to_journal():
+    world = World()
+    judged = await world.send()
+    assert judged.stop is None
+    request = judged.request
+    assert request.fact(Identity).key_id == "k1"
+    assert request.fact(Model).name == "tiny"
+    assert request.fact(Prompt).document == {
+        "model": "org/tiny",
+        "prompt": "hi",
+        "stream": True,
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+    }
+    assert request.fact(Strip).what == "usage"
+    assert sorted(request.fact(Route).endpoints) == ["127.0.0.1:1", "127.0.0.1:2"]
+    assert world.journal.requests == [request], "what is journalled is what leaves"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"path": "/v1/x"}, Reason.UNKNOWN_URL),
+        ({"method": "GET"}, Reason.METHOD),
+        ({"key": "sk-0"}, Reason.INVALID_KEY),
+        ({"path": "/v1/models/gone", "method": "GET"}, Reason.UNKNOWN_MODEL),
+        ({"body": {"model": "t"}}, Reason.INVALID_REQUEST),
+        ({"body": {"model": "gone", "prompt": "x"}}, Reason.UNKNOWN_MODEL),
+        ({"key": "sk-2"}, Reason.MODEL_FORBIDDEN),
+    ],
+)
+async def test_a_refused_one_leaves_no_entry(changes, reason):
+    world = World()
+    judged = await world.send(**changes)
+    assert judged.stop.reason is reason
+    assert world.journal.requests == []
+    assert not world.meter.faults
+
+
+async def test_without_engines_there_is_no_entry_either():
+    world = World()
+    world.engines.sick = {"127.0.0.1:1", "127.0.0.1:2"}
+    assert (await world.send()).stop.reason is Reason.NO_ENDPOINT
+    assert world.journal.requests == []
+
+
+async def test_the_catalog_answers_at_the_head():
+    judged = await World().send("/v1/models", "GET")
+    assert isinstance(judged.stop, Reply)
+    assert [card["id"] for card in msgspec.json.decode(judged.stop.body)["data"]] == ["tiny"]
+
+
+async def test_a_full_disk_does_not_stop_the_service():
+    world = World()
+    world.journal.broken = True
+    assert (await world.send()).stop is None
+    assert world.meter.faults == {"settle": 1}

@@ -1,0 +1,136 @@
+"""Models, their tracks and prices: what may be written, and what it comes to."""
+
+from decimal import Decimal
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from extproc.policy.catalog import Bounds, ModelPolicy, ParameterRule, PricePolicy
+
+STABLE = {"track": "stable", "pool": "p", "version": "1"}
+CANARY = {"track": "canary", "pool": "q", "version": "2", "weight": 5, "served_as": "org/new"}
+
+
+def complaint(make):
+    with pytest.raises(ValidationError) as caught:
+        make()
+    return str(caught.value)
+
+
+# Decimals that fit: 15 digits in all, 9 of them behind the point.
+AMOUNTS = st.integers(0, 10**15 - 1).map(lambda nano: Decimal(nano) / 10**9)
+
+
+@given(AMOUNTS)
+def test_a_price_is_what_was_typed(amount):
+    """Through YAML, which knows binary fractions only: not one digit is lost."""
+    for text in (f"{amount:f}", f'"{amount:f}"'):
+        written = yaml.safe_load(f"{{input_usd: {text}, output_usd: 0}}")
+        assert PricePolicy.model_validate(written).input_usd == amount
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("0.15", "0.15"),
+        ("0.1", "0.1"),
+        ("2.675", "2.675"),
+        ("0.30", "0.3"),
+        ("3", "3"),
+        ("1.0e-9", "0.000000001"),
+        ("1e-3", "0.001"),
+        ("'0.000000001'", "0.000000001"),
+    ],
+)
+def test_prices(text, amount):
+    written = yaml.safe_load(f"{{input_usd: 1, output_usd: {text}}}")
+    price = PricePolicy.model_validate(written)
+    assert price.output_usd == Decimal(amount)
+    assert price.cached_usd is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.30000000000000004", "0.1234567891", "1234567.123456789", "-0.1", ".nan", ".inf", "true",
+        "free", "1.0e-10", "1_0.5e+30", "null", "[1]",
+    ],
+)  # fmt: skip
+def test_what_is_no_price(text):
+    written = yaml.safe_load(f"{{input_usd: {text}, output_usd: 0}}")
+    complaint(lambda: PricePolicy.model_validate(written))
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({}, "exactly one of pool and tracks"),
+        ({"pool": "p", "tracks": [STABLE]}, "exactly one of pool and tracks"),
+        ({"tracks": [STABLE, STABLE]}, "a track stands twice"),
+        ({"tracks": [{**STABLE, "weight": 0}]}, "no track has any weight"),
+        ({"tracks": [{**STABLE, "weight": 1001}]}, "weight"),
+        ({"tracks": [{**STABLE, "track": "beta"}]}, "track"),
+        ({"tracks": [STABLE], "version": "3"}, "the version of each track"),
+        ({"pool": "p", "modalities": ["smell"]}, "modalities"),
+        ({"pool": "p", "context_tokens": 0}, "context_tokens"),
+        ({"pool": "p", "parameters": [{}]}, "does nothing"),
+    ],
+)
+def test_what_is_no_model(members, said):
+    assert said in complaint(lambda: ModelPolicy.model_validate({"name": "m", **members}))
+
+
+def test_a_model_without_tracks_is_on_stable():
+    (track,) = ModelPolicy(name="m", pool="p", served_as="org/m", version="7").in_service()
+    assert (track.track, track.pool, track.version, track.served_as) == (
+        "stable",
+        "p",
+        "7",
+        "org/m",
+    )
+    assert ModelPolicy(name="m", pool="p").in_service()[0].version == "1"
+
+
+def test_a_track_is_served_as_its_model_unless_it_says_so():
+    model = ModelPolicy.model_validate(
+        {"name": "m", "served_as": "org/m", "tracks": [STABLE, CANARY]}
+    )
+    assert [track.served_as for track in model.in_service()] == ["org/m", "org/new"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"defaults": {"stream": True}},
+        {"defaults": {"model": "other"}},
+        {"defaults": {"messages": []}},
+        {"defaults": {"instructions": "x"}},
+        {"defaults": {"seed": None}},
+        {"defaults": {"temperature": float("nan")}},
+        {"defaults": {"x": {"y": [float("inf")]}}},
+        {"defaults": {"x": {1, 2}}},
+        {"defaults": {"X-Y": 1}},
+        {"defaults": {"a" * 65: 1}},
+        {"clamp": {"stream": {"max": 1}}},
+        {"clamp": {"n": {}}},
+        {"clamp": {"n": {"min": 2, "max": 1}}},
+        {"clamp": {"n": {"max": float("inf")}}},
+        {"clamp": {"n": 4}},
+        {"forbid": ["model"]},
+        {"forbid": ["prompt"]},
+        {"forbid": ["top-k"]},
+        {"system_prompt": ""},
+        {"operations": ["models"], "forbid": ["n"]},
+    ],
+)
+def test_what_is_no_rule(rule):
+    complaint(lambda: ParameterRule.model_validate(rule))
+
+
+def test_bounds_stay_the_numbers_they_are():
+    assert (Bounds(min=1, max=2.0).min, Bounds(min=1, max=2.0).max) == (1, 2.0)
+    assert isinstance(Bounds(max=512).max, int)
+    assert isinstance(Bounds(max=0.5).max, float)

@@ -1,0 +1,94 @@
+"""Refusals: what the client, the operator and retry logic read from each."""
+
+import re
+
+import msgspec
+import pytest
+
+from extproc import errors
+from extproc.errors import DownstreamGoneError, HeadgateError, PolicyError, Reason, WireError
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    413: "invalid_request_error",
+    415: "invalid_request_error",
+    500: "server_error",
+    503: "server_error",
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_of_one_piece(reason):
+    kind = reason.value
+    assert re.fullmatch("[a-z_]+", kind.code), "it is a metric label and one word for Envoy's log"
+    assert kind.type == TYPES[kind.status]
+    assert (kind.blame == "client") == (kind.status < 500)
+    assert kind.retry == (kind.status >= 500), "the same request will not be right the next time"
+
+
+def test_codes_tell_reasons_apart():
+    codes = [reason.value.code for reason in Reason]
+    assert len(set(codes)) == len(codes) == len(list(Reason)), "enum members merge when equal"
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_body_is_in_openai_shape(reason):
+    read = msgspec.json.decode(errors.body(reason, "No.", "messages[0].role"))
+    kind = reason.value
+    expected = {
+        "message": "No.", "type": kind.type, "param": "messages[0].role", "code": kind.code,
+    }  # fmt: skip
+    assert read == {"error": expected}
+
+
+ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    500: "api_error",
+    503: "overloaded_error",
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_body_is_in_anthropic_shape(reason):
+    raw = errors.anthropic_body(reason, "No.", 'r"1')
+    error = {"type": ANTHROPIC_TYPES[reason.value.status], "message": "No."}
+    assert msgspec.json.decode(raw) == {"type": "error", "error": error, "request_id": 'r"1'}
+    assert raw.startswith(b'{"type":"error",')
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_says_what_to_do(reason):
+    assert errors.ADVICE[reason].endswith(".")
+
+
+def test_param_is_null_when_no_field_is_at_fault():
+    assert msgspec.json.decode(errors.body(Reason.FAULT, "x"))["error"]["param"] is None
+
+
+@pytest.mark.parametrize("message", ['"quoted" \\ and \n broken', "grüße, 世界 🌍", "\x00\x1f\x7f"])
+def test_any_message_survives_json(message):
+    raw = errors.body(Reason.INVALID_REQUEST, message)
+    assert msgspec.json.decode(raw)["error"]["message"] == message
+
+
+@pytest.mark.parametrize(
+    "exc", [PolicyError("x"), WireError("order", "x"), DownstreamGoneError("x")]
+)
+def test_every_exception_is_one_of_ours(exc):
+    assert isinstance(exc, HeadgateError)
+    assert str(exc) == "x"
+
+
+def test_exceptions_carry_what_their_catchers_need():
+    assert WireError("order", "x").kind == "order"
+    assert isinstance(PolicyError("x"), ValueError), "pydantic and typer take it for bad input"

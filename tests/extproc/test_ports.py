@@ -1,0 +1,84 @@
+"""What every implementation of a port keeps to: the real ones and the doubles alike."""
+
+import inspect
+
+import pytest
+
+from extproc.health import HealthView
+from extproc.metering import PrometheusMeter
+from extproc.ports import Authority, EngineView, Journal, Meter
+from extproc.request import Identity, Kind, Model, Operation, Prompt
+from extproc.stores.journal import FileJournal
+from extproc.stores.memory import MemoryAuthority, MemoryEngines, MemoryJournal, MemoryMeter
+from extproc.stores.opa import OpaAuthority
+from tests.extproc.requests import BARE
+
+REQUEST = (
+    BARE.having(Operation(Kind.CHAT))
+    .having(Identity("acme", "key-1"))
+    .having(Prompt({}, "m"))
+    .having(Model("m", "p", "m"))
+)
+
+
+@pytest.mark.parametrize(
+    ("port", "kinds"),
+    [
+        (Meter, [MemoryMeter, PrometheusMeter]),
+        (Journal, [MemoryJournal, FileJournal]),
+        (EngineView, [MemoryEngines, HealthView]),
+        (Authority, [MemoryAuthority, OpaAuthority]),
+    ],
+)
+def test_signatures_are_the_ports_own(port, kinds):
+    methods = {name for name in vars(port) if not name.startswith("_")}
+    assert methods
+    for kind in kinds:
+        for name in methods:
+            wanted = list(inspect.signature(getattr(port, name)).parameters)
+            assert list(inspect.signature(getattr(kind, name)).parameters) == wanted
+
+
+@pytest.fixture(params=[MemoryMeter, PrometheusMeter])
+def meter(request):
+    return request.param()
+
+
+def test_a_meter_takes_whatever_happens(meter):
+    for outcome in ("forward", "deny", "reply", "fault"):
+        meter.decided(outcome, 0.0)
+        meter.decided(outcome, 1e6)
+    meter.filter_fault("pick")
+    meter.wire_fault("order")
+    for total in (0, 2**40, 0):
+        meter.bytes_in_flight(total)
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_journal_keeps_every_request(kind, tmp_path):
+    journal = MemoryJournal() if kind == "memory" else FileJournal(tmp_path)
+    for _ in range(3):
+        journal.record(REQUEST, "v1")
+    if kind == "memory":
+        kept = len(journal.requests)
+    else:
+        journal.close()
+        kept = sum(len(path.read_bytes().splitlines()) for path in tmp_path.iterdir())
+    assert kept == 3
+
+
+@pytest.fixture(params=[MemoryEngines, HealthView])
+def view(request):
+    return request.param()
+
+
+def test_a_view_keeps_the_order_and_invents_nothing(view):
+    assert list(view.healthy(["c:1", "a:1", "b:1"])) == ["c:1", "a:1", "b:1"]
+    assert list(view.healthy([])) == []
+
+
+def test_a_suspect_is_not_the_first_choice(view):
+    view.suspect("a:1")
+    assert list(view.healthy(["a:1", "b:1"])) == ["b:1"]
+    view.suspect("nobody:1")
+    assert list(view.healthy(["b:1"])) == ["b:1"]

@@ -1,0 +1,171 @@
+"""Protobuf at the edges: bytes that are no text, numbers, and answers that end oddly."""
+
+import pytest
+from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue
+from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
+from envoy.service.ext_proc.v3.external_processor_pb2 import (
+    HttpBody,
+    HttpHeaders,
+    HttpTrailers,
+    ProcessingRequest,
+    ProtocolConfiguration,
+)
+
+from extproc.action import Answer, Forward
+from extproc.protobuf import header, mutation, read_claims, to_struct
+from extproc.wire import EnvoyStream
+
+DUPLEX, STREAMED = ProcessingMode.FULL_DUPLEX_STREAMED, ProcessingMode.STREAMED
+
+
+class Script:
+    def __init__(self, *messages):
+        self.messages, self.sent = list(messages), []
+
+    async def read(self):
+        return self.messages.pop(0) if self.messages else None
+
+    async def write(self, message):
+        self.sent.append(message)
+
+
+def head(*pairs, answer_mode=ProcessingMode.NONE):
+    return ProcessingRequest(
+        request_headers=HttpHeaders(headers=HeaderMap(headers=pairs)),
+        protocol_config=ProtocolConfiguration(
+            request_body_mode=ProcessingMode.BUFFERED, response_body_mode=answer_mode
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        (HeaderValue(key="x", raw_value=b"plain"), "plain"),
+        (HeaderValue(key="x", value="old"), "old"),
+        (HeaderValue(key="x", raw_value=b"raw", value="old"), "raw"),
+        (HeaderValue(key="x"), ""),
+        (HeaderValue(key="x", raw_value=bytes(range(1, 256))), bytes(range(1, 256)).decode("l1")),
+        (HeaderValue(key="x", raw_value="grüße".encode()), "grÃ¼Ã\x9fe"),
+    ],
+)
+async def test_any_header_bytes_become_text(pair, value):
+    request = await EnvoyStream(Script(head(pair))).head()
+    assert request.headers == {"x": value}
+    if value:
+        assert header("x", value).header.raw_value == (pair.raw_value or pair.value.encode())
+
+
+async def test_headers_of_one_name_are_joined_in_their_order():
+    pairs = [HeaderValue(key="x", raw_value=value) for value in (b"1", b"2")]
+    assert (await EnvoyStream(Script(head(*pairs))).head()).headers == {"x": "1,2"}
+
+
+def test_headers_are_set_by_raw_value_alone():
+    made = mutation(Forward({}, b"", {"a": "1"}, ("b",)))
+    (option,) = made.set_headers
+    assert (option.header.key, option.header.raw_value, option.header.value) == ("a", b"1", "")
+    assert list(made.remove_headers) == ["b"]
+
+
+@pytest.mark.parametrize("value", ["x", "", "grüße 🌍", "\x00", True, False, 0, -1, 1.5, 2**53])
+def test_metadata_values_keep_their_kind(value):
+    field = to_struct({"n": {"k": value}})["n"]["k"]
+    assert field == value
+    assert isinstance(field, bool) == isinstance(value, bool)
+
+
+def test_metadata_has_room_for_empty_namespaces():
+    assert set(to_struct({"a": {}, "b": {"k": 1}}).keys()) == {"a", "b"}
+
+
+async def test_a_refusal_is_all_there_in_one_message():
+    script = Script(head())
+    stream = EnvoyStream(script)
+    await stream.head()
+    await stream.answer(Answer(418, b"body", "teapot", {"a": "\u00ff"}, {"n": {"k": "v"}}))
+    (only,) = script.sent
+    immediate = only.immediate_response
+    assert (immediate.status.code, immediate.body, immediate.details) == (418, b"body", "teapot")
+    assert immediate.headers.set_headers[0].header.raw_value == b"\xff"
+    assert only.dynamic_metadata["n"]["k"] == "v"
+
+
+def part(data, *, end=False):
+    return ProcessingRequest(response_body=HttpBody(body=data, end_of_stream=end))
+
+
+ANSWER_TRAILERS = ProcessingRequest(response_trailers=HttpTrailers())
+
+
+async def rewrite(answer_mode, *messages):
+    script = Script(head(answer_mode=answer_mode), *messages)
+    stream = EnvoyStream(script)
+    await stream.head()
+    seen = []
+    async for chunk in stream.chunks():
+        seen.append((chunk.data, chunk.last))
+        await stream.replace(chunk.data)
+    return seen, [message.WhichOneof("response") for message in script.sent]
+
+
+async def test_an_answer_without_a_body_ends_with_its_headers():
+    message = ProcessingRequest(response_headers=HttpHeaders(end_of_stream=True))
+    assert await rewrite(STREAMED, message) == ([], ["response_headers"])
+
+
+async def test_trailers_of_the_request_may_come_late():
+    late = ProcessingRequest(request_trailers=HttpTrailers())
+    seen, kinds = await rewrite(STREAMED, late, part(b"x", end=True))
+    assert seen == [(b"x", True)]
+    assert kinds == ["request_trailers", "response_body"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kinds"),
+    [
+        (STREAMED, ["response_body", "response_trailers"]),
+        (DUPLEX, ["response_body", "response_trailers"]),
+    ],
+)
+async def test_nothing_held_back_at_trailers_is_nothing_sent(mode, kinds):
+    seen, sent = await rewrite(mode, part(b"x"), ANSWER_TRAILERS)
+    assert seen == [(b"x", False), (b"", True)]
+    assert sent == kinds
+
+
+async def test_an_answer_that_envoy_gives_up_has_no_last_chunk():
+    seen, _ = await rewrite(STREAMED, part(b"x"))
+    assert seen == [(b"x", False)]
+
+
+def with_claims(**spaces):
+    message = ProcessingRequest()
+    known = message.metadata_context.filter_metadata
+    known["envoy.filters.http.jwt_authn"].update(spaces)
+    known["another.filter"].update({"payload": {"iss": "forged"}})
+    return message
+
+
+TOKEN = {"iss": "https://sso", "exp": 1.8e9, "realm_access": {"roles": ["a", "b"]}}
+
+
+@pytest.mark.parametrize(
+    ("spaces", "claims"),
+    [
+        ({}, None),
+        ({"payload": TOKEN}, TOKEN),
+        ({"https://sso": TOKEN}, TOKEN),
+        ({"payload": TOKEN, "header": {"alg": "RS256", "kid": "k"}}, TOKEN),
+        ({"payload": TOKEN, "failed_status": 16}, TOKEN),
+        ({"one": TOKEN, "two": {**TOKEN, "sub": "root"}}, None),
+        ({"payload": {"sub": "alice"}}, None),
+        ({"payload": "text"}, None),
+    ],
+)
+def test_claims_are_those_of_one_token(spaces, claims):
+    assert read_claims(with_claims(**spaces)) == claims
+
+
+def test_without_jwt_authn_there_are_no_claims():
+    assert read_claims(ProcessingRequest()) is None

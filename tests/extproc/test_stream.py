@@ -1,0 +1,306 @@
+"""The life of one request, against a scripted stream: no protobuf, no gRPC."""
+
+import asyncio
+from itertools import pairwise
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.budget import MAX_BODY_BYTES, ByteBudget
+from extproc.decision import Deny, Reply
+from extproc.errors import DownstreamGoneError, Reason, WireError
+from extproc.filter import Filter
+from extproc.pipeline import Pipeline
+from extproc.request import Body, Model, Payload, Route
+from extproc.stores.memory import MemoryMeter
+from extproc.stream import Chunk, serve
+from extproc.witness import CurrentPipeline
+from tests.extproc.requests import BARE
+
+
+class Script:
+    """Plays one HTTP request. `body` may be bytes, a Deny, or an exception; `replaced` is what the
+    client would get; `told` is the order of what we did."""
+
+    def __init__(self, body=b"{}", chunks=(), *, may_leave=True, pause_s=0.0, during=None):
+        self._body, self._chunks, self.may_leave = body, chunks, may_leave
+        self._pause_s, self._during = pause_s, during or (lambda: None)
+        self.waited_s = 0.0
+        self.told, self.replaced = [], []
+        self.admitted = self.forwarded = self.answered = None
+
+    async def head(self):
+        self.told.append("head")
+        return BARE
+
+    async def admit(self, admit):
+        self.told.append("admit")
+        self.admitted = admit
+
+    async def body(self, held):
+        self.told.append("body")
+        before = perf_counter()
+        await asyncio.sleep(self._pause_s)
+        self._during()
+        if isinstance(self._body, Exception):
+            raise self._body
+        if isinstance(self._body, bytes):
+            held.take(len(self._body))
+        self.waited_s = perf_counter() - before
+        return self._body
+
+    async def forward(self, forward):
+        self.told.append("forward")
+        self.forwarded = forward
+
+    async def answer(self, answer):
+        self.told.append("answer")
+        self.answered = answer
+
+    async def chunks(self):
+        self.told.append("chunks")
+        for index, data in enumerate(self._chunks):
+            yield Chunk(data, last=index == len(self._chunks) - 1)
+            assert len(self.replaced) == index + 1, "a chunk was asked for before the last was met"
+
+    async def replace(self, data):
+        self.replaced.append(data)
+
+
+class Head(Filter):
+    """Decides at the head, as told."""
+
+    name = "head"
+
+    def __init__(self, outcome=None):
+        self.outcome = outcome
+
+    async def decide(self, request):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome or request
+
+
+class Late(Head):
+    """Decides when the body is here; without an outcome it finds all that forwarding needs."""
+
+    name = "late"
+    needs = frozenset({Body})
+
+    def __init__(self, outcome=None, transform=lambda: None):
+        super().__init__(outcome)
+        self.transform = lambda _: transform()
+
+    async def decide(self, request):
+        request = request.having(Prompt({"model": "m"}, "m")).having(Model("m", "p", "m"))
+        return await super().decide(request.having(Route(("10.0.0.1:80",))))
+
+
+class Hold:
+    """Puts `mark` around every byte, one byte late: what `finish` returns matters."""
+
+    def __init__(self, mark):
+        self.mark, self.held = mark, b""
+
+    def feed(self, chunk):
+        whole = self.held + chunk
+        self.held = whole[-1:]
+        return b"".join(self.mark + bytes([byte]) for byte in whole[:-1])
+
+    def finish(self):
+        return b"".join(self.mark + bytes([byte]) for byte in self.held) + b"."
+
+
+class Meter(MemoryMeter):
+    """Keeps the seconds too."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = []
+
+    def decided(self, outcome, seconds):
+        super().decided(outcome, seconds)
+        self.seconds.append(seconds)
+
+
+async def play(script, *filters):
+    meter = Meter()
+    budget = ByteBudget(1000, meter)
+    try:
+        await serve(script, Pipeline(filters or [Late()], "v1", meter), budget, meter)
+    finally:
+        assert budget.held == meter.held_bytes == 0
+    return meter
+
+
+async def test_a_request_that_goes_through():
+    script = Script()
+    meter = await play(script)
+    assert script.told == ["head", "admit", "body", "forward"]
+    assert script.forwarded.body == b'{"model":"m"}'
+    assert meter.decisions == {"forward": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "counted"),
+    [
+        (Deny(Reason.INVALID_KEY, "no"), 401, "deny"),
+        (Deny(Reason.OVERLOADED, "later"), 503, "deny"),
+        (Deny(Reason.FAULT, "oh"), 500, "fault"),
+        (ZeroDivisionError(), 500, "fault"),
+        (Reply(b"[]"), 200, "reply"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [(Head, ["head", "answer"]), (Late, ["head", "admit", "body", "answer"])],
+)
+async def test_one_that_stops_is_answered_and_counted_once(outcome, status, counted, kind, told):
+    script = Script()
+    meter = await play(script, kind(outcome))
+    assert script.told == told
+    assert script.answered.status == status
+    assert meter.decisions == {counted: 1}
+
+
+async def test_a_body_that_cannot_be_held_is_a_refusal_no_filter_sees():
+    script = Script(Deny(Reason.TOO_LARGE, "too large"))
+    meter = await play(script, Head(), Late(ZeroDivisionError()))
+    assert script.told == ["head", "admit", "body", "answer"]
+    assert script.answered.status == 413
+    assert meter.decisions == {"deny": 1}
+    assert not meter.faults
+
+
+async def test_a_body_that_grew_too_large_in_the_filters_is_a_refusal():
+    class Grow(Late):
+        async def decide(self, request):
+            found = await super().decide(request)
+            return found.having(Prompt({"x": "x" * MAX_BODY_BYTES}, "m"))
+
+    script = Script()
+    meter = await play(script, Grow())
+    assert script.told == ["head", "admit", "body", "answer"]
+    assert script.answered.status == 413
+    assert meter.decisions == {"deny": 1}
+
+
+@pytest.mark.parametrize("error", [DownstreamGoneError("gone"), WireError("order", "what?")])
+async def test_a_stream_that_breaks_is_not_a_decision(error):
+    meter = Meter()
+    budget = ByteBudget(1000, meter)
+    with pytest.raises(type(error)):
+        await serve(Script(error), Pipeline([Late()], "v1", meter), budget, meter)
+    assert not meter.decisions
+    assert budget.held == 0
+
+
+async def test_being_cancelled_gives_the_bytes_back():
+    meter, waiting = Meter(), asyncio.Event()
+    budget = ByteBudget(1000, meter)
+
+    class Slow(Late):
+        async def decide(self, request):
+            assert budget.held == 2
+            waiting.set()
+            await asyncio.Event().wait()
+
+    serving = serve(Script(), Pipeline([Slow()], "v1", meter), budget, meter)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(serving)
+        await waiting.wait()
+        task.cancel()
+    assert (budget.held, meter.held_bytes) == (0, 0)
+    assert not meter.decisions
+
+
+async def test_a_stream_keeps_the_policy_it_began_with():
+    meter = Meter()
+    current = CurrentPipeline(Pipeline([Head(), Late()], "v1", meter))
+
+    def reload():
+        current.pipeline = Pipeline([Head(Deny(Reason.METHOD, "no"))], "v2", meter)
+
+    script = Script(during=reload)
+    await serve(script, current.pipeline, ByteBudget(1000, meter), meter)
+    assert script.admitted.metadata["headgate"]["policy"] == "v1"
+    assert script.forwarded.metadata["headgate"]["policy"] == "v1"
+    after = Script()
+    await serve(after, current.pipeline, ByteBudget(1000, meter), meter)
+    assert after.answered.metadata["headgate"]["policy"] == "v2"
+
+
+@pytest.mark.parametrize("late", [Late(), Late(Deny(Reason.METHOD, "no"))])
+async def test_how_long_the_client_takes_is_not_our_time(late):
+    script = Script(pause_s=0.05)
+    before = perf_counter()
+    meter = await play(script, late)
+    elapsed = perf_counter() - before
+    (seconds,) = meter.seconds
+    assert 0 < seconds <= elapsed - script.waited_s
+
+
+async def test_what_the_filters_take_is_our_time():
+    class Slow(Late):
+        async def decide(self, request):
+            await asyncio.sleep(0.02)
+            return await super().decide(request)
+
+    (seconds,) = (await play(Script(), Slow())).seconds
+    assert seconds > 0.019, "sleep may end a clock tick early"
+
+
+async def test_what_is_not_rewritten_is_not_read():
+    script = Script(chunks=[b"a", b"b"])
+    await play(script)
+    assert "chunks" not in script.told
+
+
+async def test_where_leaving_would_lose_bytes_the_answer_is_passed_on():
+    script = Script(chunks=[b"a", b"", b"b"], may_leave=False)
+    await play(script)
+    assert script.replaced == [b"a", b"", b"b"]
+
+
+async def test_no_request_byte_is_held_while_the_answer_runs():
+    held = []
+    meter = Meter()
+    budget = ByteBudget(1000, meter)
+
+    class Look(Hold):
+        def feed(self, chunk):
+            held.append(budget.held)
+            return super().feed(chunk)
+
+    late = Late(transform=lambda: Look(b"-"))
+    script = Script(b"x" * 900, chunks=[b"a", b""])
+    await serve(script, Pipeline([late], "v1", meter), budget, meter)
+    assert held == [0, 0]
+
+
+async def test_a_rewritten_answer_is_counted_when_it_was_decided():
+    class Broken(Hold):
+        def feed(self, chunk):
+            raise ZeroDivisionError
+
+    meter = Meter()
+    pipeline = Pipeline([Late(transform=lambda: Broken(b""))], "v1", meter)
+    script = Script(chunks=[b"a"])
+    with pytest.raises(ZeroDivisionError):
+        await serve(script, pipeline, ByteBudget(1000, meter), meter)
+    assert meter.decisions == {"forward": 1}
+    assert script.replaced == [], "what could not be rewritten must not go out"
+
+
+@given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=5))
+async def test_transforms_are_chained_whatever_the_chunks(data, cuts):
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    chunks = [data[a:b] for a, b in pairwise(edges)]
+    script = Script(chunks=[*chunks, b""])
+    inner, outer = Late(transform=lambda: Hold(b"i")), Late(transform=lambda: Hold(b"o"))
+    await play(script, inner, outer)
+    once = b"".join(b"i" + bytes([byte]) for byte in data) + b"."
+    twice = b"".join(b"o" + bytes([byte]) for byte in once) + b"."
+    assert b"".join(script.replaced) == twice

@@ -1,0 +1,165 @@
+"""Envoy's access log entries -> Outcomes."""
+
+import pytest
+from envoy.data.accesslog.v3 import accesslog_pb2
+from envoy.data.accesslog.v3.accesslog_pb2 import HTTPAccessLogEntry
+from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage
+from google.protobuf.struct_pb2 import Value
+
+from extproc.decision import Outcome
+from extproc.filter import Filter
+from extproc.pipeline import Pipeline
+from extproc.protobuf import read_value
+from extproc.stores.memory import MemoryMeter
+from extproc.witness import CurrentPipeline, outcomes, settle_all
+
+END = accesslog_pb2.DownstreamEnd
+
+
+def entry(*, kind=END, known=None, endpoints=None, status=200, attempts=1, flags=()):
+    made = HTTPAccessLogEntry()
+    common = made.common_properties
+    common.access_log_type = kind
+    common.upstream_request_attempt_count = attempts
+    for flag in flags:
+        setattr(common.response_flags, flag, True)
+    if known is not None:
+        common.metadata.filter_metadata["headgate"].update(known)
+    if endpoints is not None:
+        pairs = {"x-gateway-destination-endpoint": endpoints}
+        common.metadata.filter_metadata["envoy.lb"].update(pairs)
+    if status is not None:
+        made.response.response_code.value = status
+    return made
+
+
+def test_a_completed_request():
+    known = {"settle_key": "k1", "stream": True, "tenant": "acme"}
+    (outcome,) = outcomes([entry(known=known, endpoints="10.0.0.1:1,10.0.0.2:1", attempts=2)])
+    assert outcome == Outcome(
+        witness=known,
+        status=200,
+        attempts=2,
+        endpoints=["10.0.0.1:1", "10.0.0.2:1"],
+        failed=False,
+    )
+
+
+def test_a_request_that_no_filter_reached():
+    (outcome,) = outcomes([entry(status=None, attempts=0)])
+    assert outcome == Outcome(witness={}, status=0, attempts=0, endpoints=[], failed=False)
+
+
+@pytest.mark.parametrize("endpoints", [None, ""])
+def test_a_refusal_named_no_endpoint(endpoints):
+    (outcome,) = outcomes([entry(known={"deny": "invalid_api_key"}, endpoints=endpoints)])
+    assert outcome.endpoints == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        accesslog_pb2.NotSet,
+        accesslog_pb2.DownstreamStart,
+        accesslog_pb2.DownstreamPeriodic,
+        accesslog_pb2.UpstreamEnd,
+        accesslog_pb2.TcpConnectionEnd,
+    ],
+)
+def test_only_the_end_is_an_end(kind):
+    assert list(outcomes([entry(kind=kind), entry(status=201), entry(kind=kind)])) == [
+        Outcome({}, 201, 1, [], failed=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flag", "failed"),
+    [
+        ("upstream_connection_failure", True),
+        ("upstream_connection_termination", True),
+        ("upstream_remote_reset", True),
+        ("downstream_connection_termination", False),
+        ("no_route_found", False),
+        ("stream_idle_timeout", False),
+        ("response_from_cache_filter", False),
+    ],
+)
+def test_the_endpoint_failed(flag, failed):
+    (outcome,) = outcomes([entry(flags=[flag])])
+    assert outcome.failed is failed
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (Value(string_value="x"), "x"),
+        (Value(string_value=""), ""),
+        (Value(bool_value=False), False),
+        (Value(number_value=1.5), 1.5),
+        (Value(number_value=2**53), 2**53),
+        (Value(null_value=0), ""),
+        (Value(), ""),
+        (Value(list_value={}), ""),
+        (Value(struct_value={}), ""),
+    ],
+)
+def test_metadata_values(value, read):
+    assert read_value(value) == read
+    assert type(read_value(value)) in {str, bool, float}
+
+
+def test_a_struct_with_every_kind_of_value_is_read():
+    (outcome,) = outcomes([entry(known={"n": 3, "s": "x", "b": True, "none": None, "list": [1]})])
+    assert outcome.witness == {"n": 3, "s": "x", "b": True, "none": "", "list": ""}
+
+
+class Note(Filter):
+    """Keeps the outcomes it is told."""
+
+    name = "note"
+
+    def __init__(self):
+        self.settled = []
+
+    async def decide(self, request):
+        return request
+
+    async def settle(self, outcome):
+        self.settled.append(outcome)
+
+
+def message(*entries):
+    made = StreamAccessLogsMessage()
+    made.http_logs.log_entry.extend(entries)
+    return made
+
+
+async def test_entries_are_settled_under_the_policy_in_force_when_they_come():
+    old, new = Note(), Note()
+    meter = MemoryMeter()
+    current = CurrentPipeline(Pipeline([old], "v1", meter))
+
+    async def messages():
+        yield message(entry(status=200), entry(status=201))
+        yield message()
+        current.pipeline = Pipeline([new], "v2", meter)
+        yield message(entry(status=202))
+
+    await settle_all(messages(), current)
+    assert [outcome.status for outcome in old.settled] == [200, 201]
+    assert [outcome.status for outcome in new.settled] == [202]
+
+
+async def test_the_first_message_may_carry_no_entries_and_tcp_ones_are_not_ours():
+    note = Note()
+
+    async def messages():
+        identifier = StreamAccessLogsMessage()
+        identifier.identifier.log_name = "settle"
+        yield identifier
+        tcp = StreamAccessLogsMessage()
+        tcp.tcp_logs.log_entry.add()
+        yield tcp
+
+    await settle_all(messages(), CurrentPipeline(Pipeline([note], "v1", MemoryMeter())))
+    assert note.settled == []
