@@ -1,4 +1,4 @@
-"""Envoy's own answers in OpenAI's shape: what a client sees when no engine and no filter has spoken."""
+"""Envoy's own answers in the client's shape: what it sees when no engine and no filter has spoken."""
 
 import json
 from collections.abc import Mapping
@@ -19,6 +19,25 @@ DECIDED: Filter = {
         "match_if_key_not_found": False,
     }
 }
+
+FOR_ANTHROPIC: Filter = {
+    "header_filter": {
+        "header": {
+            "name": ":path",
+            "string_match": {"safe_regex": {"regex": "/v1/messages([/?].*)?"}},
+        }
+    }
+}
+"""Requests whose clients read errors in Anthropic's shape: `extproc/action.py` draws the same line."""
+
+ANTHROPIC_TYPES = {
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+"""As in `extproc/errors.py`, for the statuses that Envoy answers with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +67,30 @@ class LocalReply:
         return {"and_filter": {"filters": [status, DECIDED]}} if self.is_decided else status
 
     @property
+    def anthropic_filter(self) -> Filter:
+        return {"and_filter": {"filters": [FOR_ANTHROPIC, self.filter]}}
+
+    @property
+    def sent_status(self) -> int:
+        return self.sent_as or self.status
+
+    @property
     def body(self) -> str:
         """The error body, as a format string: a percent sign of our own is written twice."""
-        kind = "server_error" if (self.sent_as or self.status) >= 500 else "invalid_request_error"
+        kind = "server_error" if self.sent_status >= 500 else "invalid_request_error"
         error = {"message": self.message, "type": kind, "param": None, "code": self.code}
         return json.dumps({"error": error}).replace("%", "%%")
+
+    @property
+    def anthropic_type(self) -> str:
+        fallback = "api_error" if self.sent_status >= 500 else "invalid_request_error"
+        return ANTHROPIC_TYPES.get(self.sent_status, fallback)
+
+    @property
+    def anthropic_body(self) -> Mapping[str, object]:
+        """The same as a tree of format strings, in which Envoy escapes what it fills in."""
+        error = {"type": self.anthropic_type, "message": self.message.replace("%", "%%")}
+        return {"type": "error", "error": error, "request_id": "%REQ(X-REQUEST-ID):256%"}
 
 
 def local_replies(gateway: Gateway) -> tuple[LocalReply, ...]:

@@ -1,4 +1,5 @@
-"""Write the tables that docs take from code: `python docs/tables.py`. `--check` only compares.
+"""Write what docs take from code, tables and the policy's JSON Schema: `python docs/tables.py`.
+`--check` only compares.
 
 A table stands between `<!-- NAME -->` and `<!-- /NAME -->`.
 """
@@ -8,7 +9,10 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from extproc.errors import Reason
+from dataplane.gateway import Files, Gateway
+from dataplane.replies import local_replies
+from extproc.errors import ADVICE, Reason
+from extproc.policy.schema import as_json, policy_schema
 from telemetry.metrics import SETTLE_METRICS, WORKER_METRICS
 
 HERE = Path(__file__).parent
@@ -22,10 +26,41 @@ def table(*rows: tuple[str, ...]) -> str:
 
 def errors() -> str:
     rows = [
-        (f"`{r.value.code}`", str(r.value.status), r.value.blame, "yes" if r.value.retry else "no")
-        for r in Reason
+        (
+            f"`{reason.value.code}`",
+            str(reason.value.status),
+            f"`{reason.value.anthropic_type}`",
+            reason.value.blame,
+            "yes" if reason.value.retry else "no",
+            ADVICE[reason],
+        )
+        for reason in Reason
     ]
-    return table(("code", "status", "whose fault", "does a retry help"), *rows)
+    head = (
+        "code",
+        "status",
+        "type for Anthropic",
+        "whose fault",
+        "does a retry help",
+        "what to do",
+    )
+    return table(head, *rows)
+
+
+def envoys_errors() -> str:
+    here = Path()
+    gateway = Gateway(0, Files(here, here, here), (here,), ())
+    rows = [
+        (
+            f"`{reply.code}`",
+            str(reply.sent_status) + (" and above" if reply.and_above else ""),
+            f"`{reply.anthropic_type}`",
+            "yes" if reply.retry_after_s else "no",
+            reply.message,
+        )
+        for reply in local_replies(gateway)
+    ]
+    return table(("code", "status", "type for Anthropic", "Retry-After", "message"), *rows)
 
 
 def metrics() -> str:
@@ -36,7 +71,11 @@ def metrics() -> str:
     return table(("metric", "labels", "what"), *rows)
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"errors": errors, "metrics": metrics}
+TABLES: Mapping[str, Callable[[], str]] = {
+    "errors": errors,
+    "envoys errors": envoys_errors,
+    "metrics": metrics,
+}
 
 
 def renew(text: str) -> str:
@@ -50,13 +89,13 @@ def renew(text: str) -> str:
 
 
 def main() -> int:
-    stale = [
-        path for path in sorted(HERE.glob("*.md")) if renew(path.read_text()) != path.read_text()
-    ]
+    wanted = {path: renew(path.read_text()) for path in sorted(HERE.glob("*.md"))}
+    wanted[HERE / "policy.schema.json"] = as_json(policy_schema())
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         sys.stdout.write(f"{path.name}\n")
         if "--check" not in sys.argv:
-            path.write_text(renew(path.read_text()))
+            path.write_text(wanted[path])
     return int(bool(stale) and "--check" in sys.argv)
 
 

@@ -129,7 +129,11 @@ async def test_an_engine_that_dies_midway_is_counted_so_far(stack):
 
 
 async def test_the_model_is_named_only_when_there_is_one(stack):
-    assert (await stack.post(order())).headers["x-headgate-model"] == "tiny-chat"
+    answer = await stack.post(order(track="canary", version="v2"))
+    named = {"x-headgate-model": "tiny-chat", "x-headgate-track": "canary"}
+    assert named.items() <= answer.headers.items()
+    assert answer.headers["x-headgate-version"] == "v2"
+    assert "x-headgate-track" not in (await stack.post(order())).headers
     assert "x-headgate-model" not in (await stack.post(order(deny=[401, "x"]))).headers
     answer_all(stack, Answer([b"{}"]))
     assert (await stack.post(order())).headers["server"] == "headgate"

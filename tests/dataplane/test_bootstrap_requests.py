@@ -179,3 +179,49 @@ async def test_the_worker_is_told_where_a_request_comes_from(stack):
     await stack.post(order())
     attributes = stack.worker.attributes[-1]["envoy.filters.http.ext_proc"]
     assert attributes["source.address"].startswith("127.0.0.1:")
+
+
+ANTHROPIC = [
+    ("/v1/messages", {"pool": "empty"}, 503, "overloaded_error"),
+    ("/v1/messages?beta=true", {"pool": "empty"}, 503, "overloaded_error"),
+    ("/v1/messages/count_tokens", {"abort": True}, 503, "overloaded_error"),
+]
+
+
+@pytest.mark.parametrize(("path", "what", "status", "kind"), ANTHROPIC)
+async def test_envoys_own_answers_in_anthropics_shape(stack, path, what, status, kind):
+    request_id = 'a"b\\c%d'
+    headers = {"x-request-id": request_id} | order(**what)
+    answer = await stack.client.post(path, headers=headers, content=b"{}")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["retry-after"] == "1"
+    document = answer.json()
+    assert document["error"].pop("message")
+    assert document == {"type": "error", "error": {"type": kind}, "request_id": request_id}
+
+
+async def test_a_large_message_is_refused_in_anthropics_shape(stack):
+    content = b"x" * (16 * MIB + 1)
+    answer = await stack.client.post("/v1/messages", headers=order(), content=content)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["type"] == "request_too_large"
+
+
+async def test_an_upgrade_of_a_message_is_refused_in_anthropics_shape(stack):
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    answer = await stack.raw(f"GET /v1/messages HTTP/1.1\r\n{HEAD}{upgrade}\r\n".encode())
+    document = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert (document["type"], document["error"]["type"]) == ("error", "permission_error")
+
+
+async def test_what_is_no_request_yet_has_no_path_and_gets_openais_shape(stack):
+    head = f"POST /v1/messages HTTP/1.1\r\n{HEAD}Transfer-Encoding: gzip\r\n\r\n"
+    answer = await stack.raw(head.encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_http_request"
+
+
+async def test_a_refusal_for_anthropic_passes_as_it_is(stack):
+    answer = await stack.client.post("/v1/messages", headers=order(deny=[401, "x"]), content=b"{}")
+    assert answer.json()["error"]["code"] == "x"

@@ -1,7 +1,12 @@
 import json
+import re
 
+import pytest
+
+from dataplane import replies
 from dataplane.gateway import MIB
 from dataplane.replies import LocalReply, local_replies
+from extproc import errors
 from tests.dataplane.test_gateway import gateway
 
 
@@ -12,6 +17,39 @@ def test_every_body_is_an_openai_error():
         is_ours = (reply.sent_as or reply.status) >= 500
         assert error["type"] == ("server_error" if is_ours else "invalid_request_error")
         assert error["code"] == reply.code
+
+
+def test_every_body_is_an_anthropic_error_too():
+    for reply in local_replies(gateway()):
+        body = reply.anthropic_body
+        assert list(body) == ["type", "error", "request_id"]
+        assert body["type"] == "error"
+        assert body["error"]["message"].replace("%%", "%") == reply.message
+        assert (body["error"]["type"] in ("api_error", "overloaded_error", "timeout_error")) == (
+            reply.sent_status >= 500
+        )
+
+
+def test_both_tables_of_anthropic_types_agree():
+    assert replies.ANTHROPIC_TYPES.items() <= errors.ANTHROPIC_TYPES.items()
+    sent = {reply.sent_status for reply in local_replies(gateway())}
+    assert sent & errors.ANTHROPIC_TYPES.keys() <= replies.ANTHROPIC_TYPES.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_anthropic"),
+    [
+        ("/v1/messages", True),
+        ("/v1/messages?beta=true", True),
+        ("/v1/messages/count_tokens", True),
+        ("/v1/messagesx", False),
+        ("/v1/chat/completions", False),
+        ("/x/v1/messages", False),
+    ],
+)
+def test_the_line_is_drawn_where_headgate_draws_it(path, is_anthropic):
+    regex = replies.FOR_ANTHROPIC["header_filter"]["header"]["string_match"]["safe_regex"]["regex"]
+    assert bool(re.fullmatch(regex, path)) == is_anthropic
 
 
 def test_every_status_from_400_up_falls_into_a_row():

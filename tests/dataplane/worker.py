@@ -4,6 +4,7 @@
     pool       the pool to route to (absent: no decision is made, as a broken worker would)
     endpoints  metadata envoy.lb, "ip:port,ip:port"
     strip      metadata headgate.strip
+    track      metadata headgate.track; version likewise
     deny       [status, code]: refuse at the headers
     answer     text: an immediate 200 at the headers
     mode       response body mode to ask for, and the answer's headers with it
@@ -160,8 +161,7 @@ class Worker(pb_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogServiceSer
         metadata: dict[str, dict[str, object]] = {"headgate": facts}
         if "pool" in order:
             facts |= {"model": "tiny-chat", "pool": order["pool"]}
-        if "strip" in order:
-            facts["strip"] = order["strip"]
+        facts |= {name: order[name] for name in ("strip", "track", "version") if name in order}
         if "endpoints" in order:
             metadata["envoy.lb"] = {"x-gateway-destination-endpoint": order["endpoints"]}
         headers = {"x-headgate-pool": order["pool"]} if "pool" in order else {}

@@ -1,13 +1,18 @@
 """What clients and the ledger see when something breaks. Each test harms a gateway of its own."""
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
+import socket
 
 import httpx
 import pytest
 
+from extproc.cli.admin import HEALTHY_WORKERS, admin_session, read_stat
 from tests.e2e.conftest import ACME, running, wait_for
+from tests.e2e.recording import recording
 
 CHAT = "/v1/chat/completions"
 HEADERS = {"authorization": f"Bearer {ACME}"}
@@ -49,18 +54,26 @@ async def storm(url, rate, seconds, body, name="storm"):
         return await asyncio.gather(*(one(client, n) for n in range(rate * seconds)))
 
 
+async def both_workers_healthy(own):
+    """Wait until Envoy uses both: who kills the second before the first is back kills the gateway."""
+    await asyncio.sleep(1.5)  # Envoy looks once a second, so what it says is as old as that
+    async with asyncio.timeout(15):
+        while True:
+            async with admin_session(own.state / "run" / "envoy-admin.sock") as admin:
+                if await read_stat(admin, HEALTHY_WORKERS) == 2:
+                    return
+            await asyncio.sleep(0.1)
+
+
 async def test_killed_workers_harm_no_request_that_is_decided(own):
     """kill -9 one of two workers, four times, under 50 requests a second with a TTFT of 1 s."""
 
     async def kill():
-        killed = set()
-        for _ in range(4):
-            await asyncio.sleep(2)
-            victim = min(set(own.worker_pids()) - killed)
-            killed.add(victim)
-            os.kill(victim, signal.SIGKILL)
+        for number in range(4):
+            await both_workers_healthy(own)
+            os.kill(sorted(own.worker_pids())[number % 2], signal.SIGKILL)
 
-    results, _ = await asyncio.gather(storm(own.url, 50, 10, ask(ttft_ms=1000)), kill())
+    results, _ = await asyncio.gather(storm(own.url, 50, 14, ask(ttft_ms=1000)), kill())
     rows = wait_for(
         lambda: len(found := own.rows("request_id like 'storm-%'")) == len(results) and found
     )
@@ -85,8 +98,8 @@ async def test_workers_asked_to_stop_harm_nobody(own):
 
     async def stop_each():
         for victim in sorted(own.worker_pids()):
+            await both_workers_healthy(own)  # as a rolling restart waits for the new one
             os.kill(victim, signal.SIGTERM)
-            await asyncio.sleep(5)  # as a rolling restart waits until the new one is ready
 
     results, _ = await asyncio.gather(storm(own.url, 50, 10, ask(), "drain"), stop_each())
     refused = [row for row in own.rows("request_id like 'drain-%'") if row["status"] != 200]
@@ -94,13 +107,94 @@ async def test_workers_asked_to_stop_harm_nobody(own):
 
 
 def test_engine_that_dies_before_its_headers_costs_a_retry(own, http):
-    """Both engines cut before headers, so all tries fail; then one that answers 503 once."""
+    """Here both engines do, so all tries fail."""
     answer = http.post(CHAT, json=ask(fault="cut_before_headers"))
     assert answer.status_code == 503
     assert answer.json()["error"]["type"] == "server_error"
     row = own.row(answer.headers["x-request-id"])
     assert row["attempts"] > 1
     assert row["completion_tokens"] in (0, None)
+
+
+def test_the_next_endpoint_answers_for_one_that_will_not(tmp_path):
+    """One engine says 503 to everything, the other serves: every request gets its answer, once."""
+    with (
+        recording() as bad,
+        recording() as good,
+        running(tmp_path / "s", "--engine", bad.url, "--engine", good.url) as own,
+        own.http() as http,
+    ):
+        bad.status = 503
+        ids = [http.post(CHAT, json=ask()).headers["x-request-id"] for _ in range(8)]
+        rows = [own.row(request_id) for request_id in ids]
+        assert {row["status"] for row in rows} == {200}
+        assert {row["endpoint"] for row in rows} == {good.url.removeprefix("http://")}
+        assert {row["attempts"] for row in rows} == {1, 2}
+        assert {row["completion_tokens"] for row in rows} == {4}, "a retry was billed twice"
+        assert len(own.rows("operation = 'chat'")) == len(ids)
+        assert bad.seen
+
+
+def test_all_engines_gone(tmp_path):
+    with (
+        recording() as engine,
+        running(tmp_path / "s", "--engine", engine.url) as own,
+        own.http() as http,
+    ):
+        assert http.post(CHAT, json=ask()).status_code == 200
+        engine.shutdown()
+        engine.server_close()
+
+        def refused():
+            answer = http.post(CHAT, json=ask())
+            if answer.status_code == 200:  # on a connection that was open before
+                return None
+            assert answer.status_code == 503
+            assert answer.json()["error"]["type"] == "server_error"
+            return answer.json()["error"]["code"] == "no_endpoint" and answer
+
+        answer = wait_for(refused, what="the probes to notice")
+        assert int(answer.headers["retry-after"]) > 0
+        row = own.row(answer.headers["x-request-id"])
+        assert (row["deny_reason"], row["endpoint"]) == ("no_endpoint", None)
+
+
+def test_too_many_request_bytes_in_flight(tmp_path):
+    """Four bodies of 6 MiB that are still coming hold all the room there is for large ones."""
+    env = {"HEADGATE_MAX_HELD_BYTES": str(48 * 1024 * 1024)}
+    with (
+        running(tmp_path / "s", "--workers", "1", env=env) as own,
+        contextlib.ExitStack() as open_,
+        own.http() as http,
+    ):
+        size = 6 * 1024 * 1024
+        head = (
+            f"POST {CHAT} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {ACME}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+        ).encode()
+        for _ in range(4):
+            slow = open_.enter_context(socket.create_connection(("127.0.0.1", own.port)))
+            slow.sendall(head)
+        body = json.dumps(ask(pad="x" * size))
+
+        def refused():
+            answer = http.post(CHAT, content=body, headers={"content-type": "application/json"})
+            return answer.status_code == 503 and answer
+
+        answer = wait_for(refused, what="the room to be taken")
+        assert answer.json()["error"]["code"] == "gateway_overloaded"
+        assert answer.headers["retry-after"] == "1"
+        assert http.post(CHAT, json=ask()).status_code == 200, "small ones must find room"
+        open_.close()
+        wait_for(
+            lambda: (
+                http.post(
+                    CHAT, content=body, headers={"content-type": "application/json"}
+                ).status_code
+                == 200
+            ),
+            what="the room to be given back",
+        )
 
 
 def test_engine_that_dies_midway_cuts_the_stream_and_says_so(own, http):

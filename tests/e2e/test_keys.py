@@ -1,0 +1,147 @@
+"""`headgate keys` as an operator uses it: on the policy's files, while the gateway serves."""
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from extproc.cli.main import app
+from tests.e2e.conftest import ACME, GLOBEX, ROOT, running, wait_for
+
+DEMO = ROOT / "extproc" / "policy" / "demo"
+
+
+def keys(*arguments):
+    return CliRunner().invoke(app, ["keys", *map(str, arguments)])
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return shutil.copytree(DEMO, tmp_path / "policy")
+
+
+def shown(done):
+    assert done.exit_code == 0, done.stderr
+    return re.search(r"shown this once: (sk-headgate-\S+)", done.stderr)[1]
+
+
+def listed(directory):
+    done = keys("list", "--policy", directory, "--json")
+    assert done.exit_code == 0, done.stderr
+    return {row["id"]: row for row in json.loads(done.stdout)}
+
+
+def test_a_life_of_a_key(directory, tmp_path):
+    with running(tmp_path / "s", "--policy", str(directory), "--workers", "1") as gateway:
+
+        def status(key):
+            with gateway.http(key) as http:
+                return http.get("/v1/models").status_code
+
+        options = (
+            "--project",
+            "search",
+            "--user",
+            "bob",
+            "--expires",
+            "90d",
+            "--cidr",
+            "127.0.0.0/8",
+        )
+        first = shown(keys("new", "bob", "--tenant", "acme", *options, "--policy", directory))
+        wait_for(lambda: status(first) == 200, what="the new key")
+
+        second = shown(keys("rotate", "bob", "--policy", directory, "--overlap", "1h"))
+        wait_for(lambda: status(second) == 200, what="the rotated key")
+        assert status(first) == 200, "both count during the overlap"
+        assert listed(directory)["bob"]["state"] == "retiring"
+
+        assert keys("revoke", "bob", "--policy", directory).exit_code == 0
+        wait_for(lambda: status(second) == 401, what="the end of the key")
+        assert status(first) == 401
+        assert (status(ACME), status(GLOBEX)) == (200, 200)
+
+
+def test_the_file_is_as_before_when_a_key_has_come_and_gone(directory):
+    path = directory / "tenants.yaml"
+    before = path.read_text()
+    assert keys("new", "bob", "--tenant", "acme", "--policy", directory).exit_code == 0
+    assert "# the key itself is sk-headgate-acme" in path.read_text()
+    assert keys("revoke", "bob", "--policy", directory).exit_code == 0
+    assert path.read_text() == before
+    assert [each.name for each in directory.iterdir()] == ["tenants.yaml"], "no drafts are left"
+
+
+def test_the_first_key_gets_a_file(directory):
+    path = directory / "tenants.yaml"
+    whole = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({name: whole[name] for name in ("salt", "tenants")}))
+    done = keys("new", "bob", "--tenant", "acme", "--policy", directory)
+    assert done.exit_code == 0, done.stderr
+    (entry,) = yaml.safe_load((directory / "keys.yaml").read_text())["keys"]
+    assert (entry["id"], entry["tenant"]) == ("bob", "acme")
+
+
+def test_a_link_is_followed_not_replaced(directory, tmp_path):
+    real = tmp_path / "real.yaml"
+    path = directory / "tenants.yaml"
+    path.rename(real)
+    path.symlink_to(real)
+    assert keys("rotate", "globex-1", "--policy", directory).exit_code == 0
+    assert path.is_symlink()
+    assert "retiring" in real.read_text()
+
+
+def test_without_a_policy_the_entry_is_printed():
+    done = keys(
+        "new", "bob", "--tenant", "acme", "--group", "a", "--model", "m", "--salt", "12345678"
+    )
+    (entry,) = yaml.safe_load(done.stdout)["keys"]
+    assert (entry["groups"], entry["models"]) == (["a"], ["m"])
+    assert shown(done) not in done.stdout
+
+
+def test_list_shows_no_digest(directory):
+    digests = re.findall(r"[0-9a-f]{64}", (directory / "tenants.yaml").read_text())
+    for form in ([], ["--json"]):
+        done = keys("list", "--policy", directory, *form)
+        assert "acme-support" in done.stdout
+        assert "active" in done.stdout
+        assert not any(digest in done.stdout for digest in digests)
+
+
+def test_an_expired_key_is_listed_as_such(directory):
+    done = keys("new", "old", "--tenant", "acme", "--expires", "2020-01-01T00:00:00+01:00",
+                "--policy", directory)  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    row = listed(directory)["old"]
+    assert (row["state"], row["until"]) == ("expired", "2019-12-31T23:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["new", "acme-support", "--tenant", "acme"], "'acme-support' stands twice"),
+        (["new", "x", "--tenant", "nobody"], "there is no tenant 'nobody'"),
+        (["new", "x y", "--tenant", "acme"], "id"),
+        (["new", "x", "--tenant", "acme", "--project", "research"], "has no project"),
+        (["new", "x", "--tenant", "acme", "--cidr", "10.0.0.1/8"], "cidrs"),
+        (["new", "x", "--tenant", "acme", "--expires", "soon"], "'soon' is no time"),
+        (["new", "x", "--tenant", "acme", "--expires", "2030-01-01"], "has no zone"),
+        (["rotate", "nobody"], "there is no key 'nobody'"),
+        (["rotate", "globex-1", "--overlap", "7"], "'7' is no span of time"),
+        (["rotate", "globex-1", "--overlap", "0d"], "between a minute and"),
+        (["revoke", "nobody"], "there is no key 'nobody'"),
+    ],
+)
+def test_what_is_wrong_changes_nothing(directory, arguments, said):
+    path = directory / "tenants.yaml"
+    before = path.read_text()
+    done = keys(*arguments, "--policy", directory)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert "sk-headgate" not in done.stdout + done.stderr, "and no key is shown that nobody knows"
+    assert path.read_text() == before
