@@ -1,7 +1,7 @@
 """The ext_proc service: the map, in reading order.
 
     stream.py     the life of one request, top to bottom: start here
-    request.py    the request, and the facts that filters establish about it
+    request.py    the request, and the facts that filters establish about it; arrive.py makes it
     decision.py   what may be decided: go on, Reply, Deny; and Outcome, how it ended
     filter.py     what a filter is
     filters/      the filters; `filters/__init__.py` is their order
@@ -12,9 +12,11 @@
     wire.py       that, in protobuf, for every way Envoy can be configured; protobuf.py below it
     witness.py    Envoy's access log service -> Outcome
     server.py     gRPC, health, drain
+    budget.py     how many request bytes a worker holds; stopwatch.py how long it took
 
     policy/       typed YAML, loaded strictly, reloaded whole
     dialects/     what request bodies look like, one file for each API
+    identity/     who may ask: API keys, tokens, services
     access.py     who may use what: groups, and conditions.py in CEL
     routing/      pure choices: which track of a model serves whom
     ports.py      what is outside, as Protocols; stores/ and metering.py implement them

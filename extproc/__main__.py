@@ -15,7 +15,7 @@ from extproc.health import HealthView
 from extproc.identity.jwks import KeyRings
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
-from extproc.policy.load import load
+from extproc.policy.last_good import LastGood
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
 from extproc.policy.status import StatusFile
@@ -44,7 +44,8 @@ class Worker:
         journal = FileJournal(settings.state / "journal")
         self._outside = Outside(self._view, journal, self._rings, authority=self._opa.at)
         self._secrets = SecretReader(inherited())
-        policy = load(settings.policy, self._secrets)
+        self._last_good = LastGood(settings.state / "policy-in-force.json")
+        policy = self._last_good.load(settings.policy, self._secrets)
         self._version = policy.version
         self._status = StatusFile.begin(
             settings.state / "run", settings.listen, settings.policy, policy.version
@@ -61,6 +62,7 @@ class Worker:
         )
         self._meter.metrics.serve_policy(policy.version)
         self._meter.metrics.policy_reloads.add("ok")
+        self._last_good.keep(policy)
         return pipeline
 
     def _swap(self, policy: Policy) -> None:

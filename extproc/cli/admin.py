@@ -37,6 +37,15 @@ async def is_ready(socket: Path, workers: int) -> bool:
         return False
 
 
+async def reopen_logs(socket: Path) -> None:
+    """Let Envoy open its log files anew, after they were renamed. Raises: OSError."""
+    try:
+        async with admin_session(socket) as admin:
+            await admin.post("/reopen_logs")
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        raise OSError(f"Envoy does not reopen its logs: {exc}") from exc
+
+
 async def drain(socket: Path, wait_s: float) -> None:
     """Stop taking connections, and wait for answers under way, `wait_s` at most."""
     if not socket.exists():

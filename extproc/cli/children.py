@@ -5,7 +5,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,14 +134,13 @@ class Child:
 
 
 PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal a process gets when its parent dies. Linux only."""
-_prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+"""prctl(2): the signal a process gets when its parent dies."""
+LIBC = ctypes.CDLL(None)
 
 
 def die_with_parent() -> None:
     """Runs in the child before its program: not even a kill -9 of `up` leaves orphans."""
-    if _prctl is not None:
-        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def kill_group(pid: int) -> None:

@@ -20,10 +20,11 @@ from dataplane.gateway import Files, Gateway, Pool
 from dataplane.render import endpoints, render, write
 from dataplane.validate import check_envoy, check_types
 from extproc.budget import MAX_BODY_BYTES
-from extproc.cli.admin import drain, is_ready
+from extproc.cli.admin import drain, is_ready, reopen_logs
 from extproc.cli.children import Child, Command
 from extproc.cli.engines import EngineProcess, is_healthy
 from extproc.cli.layout import Layout
+from extproc.cli.rotate import LOOK_S, rotate
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
 from extproc.policy.watch import Watch
@@ -135,11 +136,21 @@ class Up:
                 secrets=SecretReader(inherited()),
             )
             beside.append(tasks.create_task(reload.run(self._plan.policy_poll_s)))
+            beside.append(tasks.create_task(self._keep_log_short()))
             await stop.wait()
             self._say("draining")
             await self._stop()
             for task in beside:
                 task.cancel()
+
+    async def _keep_log_short(self) -> None:
+        reopen = partial(reopen_logs, self._plan.layout.admin_socket)
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await rotate(self._plan.layout.access_log, reopen)
+            except OSError as exc:
+                log.error(Event.LOG_NOT_ROTATED, error=str(exc))
 
     async def _stop(self) -> None:
         await drain(self._plan.layout.admin_socket, DRAIN_ENVOY_S)

@@ -41,7 +41,7 @@ def load_sources(sources: Sources, secrets: SecretReader | None = None) -> Polic
     """Load what was read. Raises: PolicyError."""
     joined, spots = join(sources)
     try:
-        policy = Policy.model_validate(joined).at(version_of(sources))
+        policy = Policy.model_validate(joined).at(version_of(sources), sources)
     except ValidationError as exc:
         found = explain_all(exc.errors(), Policy, spots)
         wrong = [*found.items(), *check_rest(joined, found.keys())]

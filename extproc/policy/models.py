@@ -6,6 +6,7 @@ manual; `docs/policy.md` shows them in use.
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import PrivateAttr, StringConstraints
@@ -31,15 +32,21 @@ class Policy(Strict):
     models: tuple[ModelPolicy, ...] = ()
     access: AccessPolicy = AccessPolicy()
     _version: str = PrivateAttr("")
+    _sources: Mapping[Path, bytes] = PrivateAttr(default_factory=dict[Path, bytes])
 
     @property
     def version(self) -> str:
         """A hash of the content, set by `load`."""
         return self._version
 
-    def at(self, version: str) -> Self:
-        """Say which version this is."""
-        self._version = version
+    @property
+    def sources(self) -> Mapping[Path, bytes]:
+        """The files it was read from, set by `load`."""
+        return self._sources
+
+    def at(self, version: str, sources: Mapping[Path, bytes] | None = None) -> Self:
+        """Say which version this is, and from which files."""
+        self._version, self._sources = version, sources or {}
         return self
 
     def projects(self) -> Mapping[str, AbstractSet[str]]:

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import socket
+from functools import partial
 
 import httpx
 import pytest
 
-from extproc.cli.admin import HEALTHY_WORKERS, admin_session, read_stat
+from extproc.cli.admin import HEALTHY_WORKERS, admin_session, read_stat, reopen_logs
+from extproc.cli.rotate import rotate
 from tests.e2e.conftest import ACME, running, wait_for
 from tests.e2e.recording import recording
 
@@ -304,6 +306,34 @@ def test_a_bad_policy_changes_nothing_and_is_seen(own, http):
         )
     finally:
         path.write_text(whole)
+
+
+async def test_workers_that_start_under_a_bad_policy_serve_the_last_good_one(own, http):
+    path = own.state / "policy" / "engines.yaml"
+    whole = path.read_text()
+    path.write_text("models: [{")
+    try:
+        await both_workers_healthy(own)
+        before = own.worker_pids()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not set(before) & set(own.worker_pids()) and len(own.worker_pids()) == 2)
+        await both_workers_healthy(own)
+        assert http.post(CHAT, json=ask()).status_code == 200
+    finally:
+        path.write_text(whole)
+
+
+async def test_the_access_log_is_set_aside_while_it_is_written(own, http):
+    """Four times in the middle of requests: every one of them has its row, once."""
+    log, admin = own.state / "log" / "access.jsonl", own.state / "run" / "envoy-admin.sock"
+    ids = []
+    for number in range(40):
+        if number % 10 == 5:
+            assert await rotate(log, partial(reopen_logs, admin), 1)
+        ids.append(http.post(CHAT, json=ask()).headers["x-request-id"])
+    rows = [own.row(request_id) for request_id in ids]
+    assert {row["completion_tokens"] for row in rows} == {3}
 
 
 def test_settle_process_killed_loses_nothing(own, http):

@@ -1,5 +1,6 @@
 """`headgate up` as a person meets it: clear words when something is wrong, and a clean end."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -122,6 +123,44 @@ def test_sigterm_while_starting(tmp_path):
         ["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert not left.stdout
+
+
+def alive(pids):
+    """Those that still run; one that nobody has waited for yet runs no more."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.append(pid)
+    return found
+
+
+def test_a_closed_terminal_stops_everything(tmp_path):
+    """SIGHUP is what its end sends; it ends `up` like SIGTERM."""
+    gateway = start(tmp_path / "s")
+    try:
+        children = gateway.children()
+        assert len(children) >= 4
+        gateway.process.send_signal(signal.SIGHUP)
+        assert gateway.process.wait(15) == 0
+        assert not alive(children)
+        assert not list((gateway.state / "run").glob("*.sock"))
+    finally:
+        gateway.process.kill()
+
+
+def test_a_killed_up_leaves_no_child_and_the_next_one_starts(tmp_path):
+    gateway = start(tmp_path / "s")
+    children = gateway.children()
+    gateway.process.kill()
+    gateway.process.wait(15)
+    try:
+        wait_for(lambda: not alive(children), 15, "the children to follow their parent")
+    finally:
+        for pid in alive(children):
+            os.kill(pid, signal.SIGKILL)
+    with running(tmp_path / "s") as again, again.http() as http:
+        assert http.get("/v1/models").status_code == 200
 
 
 def test_help_and_other_commands(tmp_path):

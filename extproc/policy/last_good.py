@@ -1,0 +1,64 @@
+"""The policy that was served last, kept beside the journal: a worker that is started while the files
+are broken serves it, instead of nothing.
+
+Without it, "a bad file changes nothing" would hold only until a worker dies.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from extproc.errors import PolicyError
+from extproc.policy.load import load, load_sources
+from extproc.policy.models import Policy
+from extproc.policy.secrets import SecretReader
+from telemetry.logs import Event, EventLog
+
+log = EventLog(__name__)
+
+
+class LastGood:
+    """One file of a state directory, shared by its workers. It holds what policy files hold: digests
+    and references, no secrets."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept = ""
+
+    def load(self, directories: Sequence[Path], secrets: SecretReader) -> Policy:
+        """Load what is on disk or, when that cannot be served, what was served last.
+
+        Raises:
+            PolicyError: Neither can.
+        """
+        try:
+            return load(directories, secrets)
+        except PolicyError as exc:
+            kept = self._read()
+            if not kept:
+                raise
+            log.error(Event.POLICY_REJECTED, error=str(exc), serving="the last good one")
+            return load_sources(kept, secrets)
+
+    def keep(self, policy: Policy) -> None:
+        """Remember a policy that is in force now. A full disk is no reason not to serve it."""
+        if policy.version == self._kept:
+            return
+        sources = {str(path): raw for path, raw in policy.sources.items()}
+        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            draft.write_bytes(msgspec.json.encode(sources))
+            draft.replace(self._path)
+        except OSError as exc:
+            log.error(Event.POLICY_NOT_KEPT, error=str(exc))
+        else:
+            self._kept = policy.version
+
+    def _read(self) -> dict[Path, bytes]:
+        try:
+            kept = msgspec.json.decode(self._path.read_bytes(), type=dict[str, bytes])
+        except (OSError, msgspec.DecodeError):
+            return {}
+        return {Path(name): raw for name, raw in kept.items()}
