@@ -26,9 +26,9 @@ class MemoryLedger:
 
     def commit(self, change: Change) -> None:
         self._rows.update((row.settle_key, row) for row in change.rows)
-        self._open.update(change.opened)
         for key in change.closed:
             self._open.pop(key, None)
+        self._open.update(change.opened)
         self._offsets.update(change.offsets)
         for file_id in change.forgotten:
             self._offsets.pop(file_id, None)

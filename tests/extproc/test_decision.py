@@ -36,3 +36,17 @@ def test_a_refusal_needs_a_reason_and_a_message_only():
     assert (deny.param, deny.retry_after_s, deny.allow) == (None, 0, "")
     assert deny == Deny(Reason.METHOD, "no")
     assert deny != Deny(Reason.METHOD, "no", "model")
+
+
+@pytest.mark.parametrize(
+    ("stop", "outcome"),
+    [
+        (None, "forward"),
+        (Reply(b""), "reply"),
+        (Deny(Reason.METHOD, "no"), "deny"),
+        (Deny(Reason.OVERLOADED, "later"), "deny"),
+        (Deny(Reason.FAULT, "oh"), "fault"),
+    ],
+)
+def test_what_became_of_a_request_in_one_word(stop, outcome):
+    assert Judged(BARE, stop).outcome == outcome

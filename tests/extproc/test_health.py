@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
-from extproc.health import HealthView
+from extproc.health import FAILURES, HealthView
 
 GUARD_S = 20
+INTERVAL_S = 0.05
 
 
 class Engine:
@@ -58,16 +59,17 @@ class Told:
         self.counts[pool] = count
         self.news.set()
 
-    async def next(self):
-        """Wait until all endpoints have been probed once more."""
-        self.news.clear()
-        await self.news.wait()
+    async def next(self, rounds=1):
+        """Wait until all endpoints have been probed once more, or that many times."""
+        for _ in range(rounds):
+            self.news.clear()
+            await self.news.wait()
 
 
 @asynccontextmanager
 async def watching(view):
     async with asyncio.timeout(GUARD_S), asyncio.TaskGroup() as group:
-        task = group.create_task(view.watch())
+        task = group.create_task(view.watch(INTERVAL_S))
         yield
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -122,9 +124,12 @@ async def test_probes_tell_sick_from_well_and_notice_a_change(caplog):
         view = make(*everyone)
         assert view.healthy(everyone) == everyone
         async with watching(view):
+            await until(lambda: view.healthy(everyone[:4]) == [one.endpoint])
             view.suspect(doubted.endpoint)
-            await until(lambda: view.healthy(everyone) == [one.endpoint])
-            assert view.healthy(everyone[1:4]) == [], "a sick one is never named"
+            assert view.healthy(everyone) == [one.endpoint]
+            two_left = [two.endpoint, slow.endpoint]
+            assert view.healthy([*two_left, dead]) == two_left, "doubt never empties a pool"
+            assert view.healthy([dead]) == [], "one that refuses is never named"
 
             one.status, two.status = 500, 404
             slow.go_on.set()
@@ -143,11 +148,61 @@ async def test_what_is_tracked_may_change_while_watching():
         one.status = two.status = 503
         view = make(one.endpoint, path="/a")
         async with watching(view):
-            await until(lambda: view.healthy([one.endpoint]) == [])
+            both = [one.endpoint, other := "192.0.2.1:1"]
+            await until(lambda: view.healthy(both) == [other])
             view.track({"p": [two.endpoint]}, {"p": "/b"})
-            assert view.healthy([one.endpoint]) == [one.endpoint], "not ours to judge any more"
-            await until(lambda: view.healthy([two.endpoint]) == [])
+            assert view.healthy(both) == both, "not ours to judge any more"
+            await until(lambda: view.healthy([two.endpoint, other]) == [other])
         assert set(two.asked) == {"/b"}
+
+
+async def test_one_that_refused_and_is_not_tracked_any_more_is_not_judged():
+    dead = closed_port()
+    view = make(dead)
+    async with watching(view):
+        await until(lambda: view.healthy([dead]) == [])
+        view.track({"p": []}, {"p": "/health"})
+        assert view.healthy([dead]) == [dead]
+
+
+async def test_one_probe_that_is_not_answered_makes_nobody_sick(caplog):
+    """A long prompt may delay an engine's answer by a second."""
+    async with running(2) as (one, two):
+        one.status = 503
+        told = Told()
+        view = make(one.endpoint, two.endpoint, tell=told)
+        async with watching(view):
+            for _ in range(3):  # never two in a row
+                one.asked.clear()
+                one.status = 503
+                await until(lambda: one.asked)
+                one.status = 200
+                await told.next()
+                assert told.counts == {"p": 2}
+                await until(lambda: len(one.asked) > 1)
+    assert not caplog.records
+
+
+async def test_one_refused_connection_is_enough():
+    async with running(1) as (one,):
+        told = Told()
+        view = make(one.endpoint, dead := closed_port(), tell=told)
+        async with watching(view):
+            await told.next()
+            assert told.counts == {"p": 1}
+            assert view.healthy([dead, one.endpoint]) == [one.endpoint]
+
+
+async def test_one_that_refused_and_now_hangs_may_be_named_when_nothing_is_left():
+    """It has begun to listen: starting, perhaps, and a try is better than a refusal."""
+    endpoint = closed_port()
+    host, _, port = endpoint.partition(":")
+    view = make(endpoint)
+    async with watching(view):
+        await until(lambda: view.healthy([endpoint]) == [])
+        with socket.create_server((host, int(port))):
+            await until(lambda: view.healthy([endpoint]) == [endpoint])
+            assert view.healthy([endpoint, other := "192.0.2.1:1"]) == [other], "it is sick still"
 
 
 async def test_each_pool_has_its_own_health_page():
@@ -167,7 +222,7 @@ async def test_how_many_of_a_pool_are_healthy_is_told_after_each_round():
         view = make(one.endpoint, two.endpoint, tell=told)
         assert told.counts == {"p": 2}, "nobody was probed yet"
         async with watching(view):
-            await told.next()
+            await told.next(FAILURES)
             assert told.counts == {"p": 1}
             view.track({"p": [two.endpoint], "q": []}, {"p": "/health", "q": "/health"})
             assert told.counts == {"p": 0, "q": 0}, "at once: what is known stays known"
@@ -193,6 +248,6 @@ async def test_many_that_hang_do_not_make_a_well_one_sick():
             told = Told()
             view = make(*hanging, well.endpoint, tell=told)
             async with watching(view):
-                await told.next()
+                await told.next(FAILURES)
             assert told.counts == {"p": 1}
             assert view.healthy([*hanging, well.endpoint]) == [well.endpoint]

@@ -48,8 +48,9 @@ class Decide(Filter):
     async def decide(self, request):
         self.met.set()
         await self.gate.wait()
-        document = msgspec.json.decode(request.fact(Body).raw)
-        request = request.having(Prompt(document, "m")).having(Model("m", "p", "m"))
+        raw = request.fact(Body).raw
+        msgspec.json.decode(raw)
+        request = request.having(Payload(raw)).having(Model("m", "p", "m"))
         return request.having(Route(("10.0.0.1:80",)))
 
     async def settle(self, outcome):

@@ -8,23 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.budget import MAX_BODY_BYTES, ByteBudget
+from extproc.budget import LARGE_BYTES, MAX_HELD_BYTES, ByteBudget
 from extproc.decision import Deny, Reply
 from extproc.errors import DownstreamGoneError, Reason, WireError
 from extproc.filter import Filter
 from extproc.pipeline import Pipeline
 from extproc.request import Body, Model, Payload, Route
+from extproc.stopwatch import Stopwatch
 from extproc.stores.memory import MemoryMeter
-from extproc.stream import Chunk, serve
+from extproc.stream import Chunk, judge, rewrite, serve
 from extproc.witness import CurrentPipeline
-from tests.extproc.requests import BARE
+from tests.extproc.requests import BARE, bare
 
 
 class Script:
     """Plays one HTTP request. `body` may be bytes, a Deny, or an exception; `replaced` is what the
     client would get; `told` is the order of what we did."""
 
-    def __init__(self, body=b"{}", chunks=(), *, may_leave=True, pause_s=0.0, during=None):
+    def __init__(
+        self, body=b"{}", chunks=(), *, may_leave=True, pause_s=0.0, during=None, request=BARE
+    ):
+        self._request = request
         self._body, self._chunks, self.may_leave = body, chunks, may_leave
         self._pause_s, self._during = pause_s, during or (lambda: None)
         self.waited_s = 0.0
@@ -33,7 +37,7 @@ class Script:
 
     async def head(self):
         self.told.append("head")
-        return BARE
+        return self._request
 
     async def admit(self, admit):
         self.told.append("admit")
@@ -94,7 +98,7 @@ class Late(Head):
         self.transform = lambda _: transform()
 
     async def decide(self, request):
-        request = request.having(Prompt({"model": "m"}, "m")).having(Model("m", "p", "m"))
+        request = request.having(Payload(b'{"model":"m"}')).having(Model("m", "p", "m"))
         return await super().decide(request.having(Route(("10.0.0.1:80",))))
 
 
@@ -174,17 +178,38 @@ async def test_a_body_that_cannot_be_held_is_a_refusal_no_filter_sees():
     assert not meter.faults
 
 
-async def test_a_body_that_grew_too_large_in_the_filters_is_a_refusal():
-    class Grow(Late):
-        async def decide(self, request):
-            found = await super().decide(request)
-            return found.having(Prompt({"x": "x" * MAX_BODY_BYTES}, "m"))
+def announcing(size):
+    return Script(request=bare(headers={"content-length": str(size)}))
 
-    script = Script()
-    meter = await play(script, Grow())
-    assert script.told == ["head", "admit", "body", "answer"]
-    assert script.answered.status == 413
-    assert meter.decisions == {"deny": 1}
+
+@pytest.mark.parametrize(
+    ("announced", "limit", "told"),
+    [
+        (LARGE_BYTES + 1, LARGE_BYTES, ["head", "answer"]),
+        (LARGE_BYTES + 1, MAX_HELD_BYTES, ["head", "admit", "body", "forward"]),
+        (LARGE_BYTES, 1000, ["head", "admit", "body", "forward"]),
+    ],
+)
+async def test_a_large_body_is_not_asked_for_when_there_is_no_room(announced, limit, told):
+    script, meter = announcing(announced), Meter()
+    budget = ByteBudget(limit, meter)
+    await serve(script, Pipeline([Late()], "v1", meter), budget, meter)
+    assert script.told == told
+    assert budget.held == 0
+    if script.answered:
+        assert script.answered.status == 503
+        assert script.answered.headers["retry-after"]
+        assert meter.decisions == {"deny": 1}
+
+
+async def test_a_head_that_is_refused_reserves_nothing():
+    script, meter = announcing(LARGE_BYTES + 1), Meter()
+    budget = ByteBudget(MAX_HELD_BYTES, meter)
+    with budget.hold() as held:
+        deny = Deny(Reason.INVALID_KEY, "no")
+        pipeline = Pipeline([Head(deny), Late()], "v1", meter)
+        judged = await judge(script, await script.head(), pipeline, held, Stopwatch())
+        assert (judged.stop, held.reserved) == (deny, 0)
 
 
 @pytest.mark.parametrize("error", [DownstreamGoneError("gone"), WireError("order", "what?")])
@@ -292,6 +317,12 @@ async def test_a_rewritten_answer_is_counted_when_it_was_decided():
         await serve(script, pipeline, ByteBudget(1000, meter), meter)
     assert meter.decisions == {"forward": 1}
     assert script.replaced == [], "what could not be rewritten must not go out"
+
+
+async def test_rewriting_without_a_transform_passes_all_on():
+    script = Script(chunks=[b"a", b"b", b""])
+    await rewrite(script, [])
+    assert script.replaced == [b"a", b"b", b""]
 
 
 @given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=5))

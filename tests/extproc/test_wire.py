@@ -45,7 +45,8 @@ class Decide(Filter):
     async def decide(self, request):
         raw = request.fact(Body).raw or b"{}"
         document = {**msgspec.json.decode(raw), "rewritten": True, "pad": self.pad}
-        request = request.having(Prompt(document, "tiny")).having(Model("tiny", "p", "tiny"))
+        request = request.having(Model("tiny", "p", "tiny"))
+        request = request.having(Payload(msgspec.json.encode(document)))
         return request.having(Route(("10.0.0.1:1", "10.0.0.2:1")))
 
     def transform(self, request):
@@ -181,6 +182,19 @@ async def test_other_modes_are_overridden_to_buffered(mode):
 async def test_an_override_that_is_not_heeded_is_a_fault():
     with pytest.raises(WireError, match="response_headers came where request_body"):
         await play(head(NONE), answer_head())
+
+
+@pytest.mark.parametrize("mode", [NONE, STREAMED, PARTIAL])
+async def test_a_stream_that_ends_where_an_overridden_body_was_due_is_a_fault(mode):
+    """Envoy ends it without a word where `allow_mode_override` is off."""
+    with pytest.raises(WireError, match="allow_mode_override") as caught:
+        await play(head(mode))
+    assert caught.value.kind == "override"
+
+
+async def test_a_wish_for_the_answer_alone_makes_no_fault_of_a_client_that_left():
+    with pytest.raises(DownstreamGoneError):
+        await play(head(), decide=Decide(Shout, AnswerMode.STREAMED))
 
 
 async def test_bodyless_is_decided_by_the_headers_reply():

@@ -13,7 +13,7 @@ import pytest
 
 from ledger.journal import JournalEntry, JournalWriter
 from ledger.sqlite import SqliteLedger, open_reader
-from tests.ledger.lines import anonymous, end, periodic
+from tests.ledger.lines import START_MS, anonymous, end, periodic
 
 GUARD_S = 30
 
@@ -152,7 +152,8 @@ class Traffic:
         self.rng.shuffle(self.open)
         ending = [self.open.pop() for _ in range(min(len(self.open), self.rng.randrange(60)))]
         running = self.open[:3]
-        write(self.state, *map(periodic, running), *map(end, ending), anonymous())
+        write(self.state, *map(periodic, running), *map(end, ending))
+        write(self.state, anonymous(start_ms=START_MS + self.nameless))
         self.ended.update(ending)
         self.nameless += 1
 

@@ -82,7 +82,8 @@ def test_requests_without_metadata_are_told_apart_by_their_place():
     books = Books()
     books.feed(seen(anonymous(), "f:0"), seen(anonymous(), "f:400"))
     books.feed(seen(anonymous(), "f:400"))
-    assert set(books.rows) == {"log:f:0", "log:f:400"}
+    assert set(books.rows) == {seen(anonymous(), f"g:{offset}").key for offset in (0, 400)}
+    assert len(books.rows) == 2
 
 
 def test_one_request_id_for_three_requests_gives_three_rows():

@@ -128,11 +128,11 @@ CASES = {
     ),
     "malformed HTTP": (
         anonymous(status=400, flags="DPE", details="http1.codec_error", request_id=None),
-        PLAIN | NOTHING | {"settle_key": "log:f:0", "status": 400, "request_id": None},
+        PLAIN | NOTHING | {"status": 400, "request_id": None, "tenant": None},
     ),
     "no ext_proc worker alive": (
         anonymous(status=503),
-        PLAIN | NOTHING | {"settle_key": "log:f:0", "status": 503, "tenant": None},
+        PLAIN | NOTHING | {"status": 503, "tenant": None},
     ),
     "served although nobody decided": (
         anonymous(status=200, endpoint="10.0.0.1:8000", attempts=1),

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import shutil
 import threading
 
 import pytest
@@ -243,6 +245,38 @@ def test_a_truncated_file_that_begins_as_before_keeps_its_new_offset(process):
     process.settler.step()
     assert list(process.ledger.offsets().values()) == [process.log.stat().st_size]
     assert set(process.rows) == {"s1", "s2", "s3", "s4"}
+
+
+def copy_and_truncate(log):
+    """What logrotate's `copytruncate` does."""
+    shutil.copy(log, log.with_name(f"{log.name}.1"))
+    os.truncate(log, 0)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_copied_log_counts_nothing_twice(process, is_running):
+    process.write(end("s1"), anonymous(), anonymous(), anonymous(status=400))
+    process.settler.step()
+    before = process.rows
+    assert len(before) == 4
+    copy_and_truncate(process.log)
+    if not is_running:
+        process.start()
+    process.settler.step()
+    assert process.rows == before
+    process.write(anonymous(start_ms=START_MS + 1), end("s2"))
+    process.settler.step()
+    assert len(process.rows) == 6, "what comes after the copy counts"
+    if is_running:
+        assert process.metric("requests_total", tenant="acme", model="tiny", status="200") == 2
+
+
+def test_what_was_copied_before_it_was_read_counts_once(process):
+    process.write(end("s1"), anonymous(), anonymous())
+    copy_and_truncate(process.log)
+    process.write(anonymous(start_ms=START_MS + 1))
+    process.settler.step()
+    assert len(process.rows) == 4
 
 
 SCRIPT_LOG = [periodic("s1"), end("s1"), end("s2"), anonymous(), b"garbage", end("s2"), end("s4")]

@@ -55,3 +55,12 @@ def test_open_requests_and_offsets(ledger):
     ledger.commit(Change(closed=["s1", "unheard of"], forgotten=["b", "unheard of"]))
     assert ledger.open_requests() == {"s2": renewed}
     assert ledger.offsets() == {"a": 3}
+
+
+def test_one_commit_closes_before_it_opens_and_forgets_last(ledger):
+    """The settle process never asks for both at once; if it did, no request would be lost."""
+    opened = Open(read_entry(entry("s1")), 1.0)
+    change = Change(opened={"s1": opened}, closed=["s1"], offsets={"a": 1, "b": 2}, forgotten=["b"])
+    ledger.commit(change)
+    assert ledger.open_requests() == {"s1": opened}
+    assert ledger.offsets() == {"a": 1}

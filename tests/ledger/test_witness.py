@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -52,10 +53,40 @@ def test_other_types_are_of_no_interest(kind):
     assert read(log_line(type=kind)) is None
 
 
-def test_without_metadata_the_place_is_the_key():
-    seen = read_line(anonymous(), "1f-ab:4096", NOW_MS)
-    assert seen.key == "log:1f-ab:4096"
-    assert seen.origin.tenant is None
+def test_before_a_decision_there_is_nothing_to_renew():
+    assert read(periodic(said={})) is None
+    assert read(log_line(type="DownstreamPeriodic", headgate=None)) is None
+
+
+def key_of(line, place):
+    return read_line(line, place, NOW_MS).key
+
+
+def test_without_metadata_the_line_and_its_offset_are_the_key():
+    key = key_of(anonymous(), "1f-ab:4096")
+    assert re.fullmatch(r"log:[0-9a-f]{32}", key)
+    assert key == key_of(anonymous(), "2e-cd:4096"), "a copy of the log is another file"
+    assert key != key_of(anonymous(), "1f-ab:8192"), "two requests may look alike"
+    assert key != key_of(anonymous(status=503), "1f-ab:4096"), "the log may have begun anew"
+    assert read(anonymous()).origin.tenant is None
+
+
+@pytest.mark.parametrize("said", [None, [], {"settle_key": ""}, {"settle_key": 7}])
+def test_what_is_no_settle_key_is_none(said):
+    assert read(end(headgate=said)).key.startswith("log:")
+
+
+@pytest.mark.parametrize(
+    ("said", "traceparent", "trace_id"),
+    [
+        ({"trace_id": "a" * 32}, f"00-{TRACE_ID}-b7ad6b7169203331-01", "a" * 32),
+        ({"trace_id": "a" * 32}, None, "a" * 32),
+        ({"trace_id": ""}, f"00-{TRACE_ID}-b7ad6b7169203331-01", TRACE_ID),
+        (None, f"00-{TRACE_ID}-b7ad6b7169203331-01", TRACE_ID),
+    ],
+)
+def test_the_trace_is_the_one_that_was_decided_on(said, traceparent, trace_id):
+    assert read(end(headgate=said, traceparent=traceparent)).origin.trace_id == trace_id
 
 
 @pytest.mark.parametrize(
@@ -78,8 +109,6 @@ def test_without_metadata_the_place_is_the_key():
         ({"usage": "none"}, "usage", Usage()),
         ({"usage": {"prompt_tokens": "7", "completion_tokens": 5}}, "usage", Usage(None, 5)),
         ({"usage": {"prompt_tokens": -7}}, "usage", Usage()),
-        ({"headgate": []}, "key", "log:f:0"),
-        ({"headgate": {"settle_key": ""}}, "key", "log:f:0"),
     ],
 )
 def test_what_is_missing_or_odd_is_unknown_and_the_rest_counts(members, field, value):
@@ -87,7 +116,17 @@ def test_what_is_missing_or_odd_is_unknown_and_the_rest_counts(members, field, v
 
 
 @pytest.mark.parametrize(
-    "traceparent", [None, "", "00", "00-short-b7ad6b7169203331-01", f"00-{TRACE_ID}"]
+    "traceparent",
+    [
+        None,
+        "",
+        "00",
+        "00-short-b7ad6b7169203331-01",
+        f"00-{TRACE_ID}",
+        f"00-{TRACE_ID.upper()}-b7ad6b7169203331-01",
+        f"00-{TRACE_ID}0-b7ad6b7169203331-01",
+        f"00-{'g' * 32}-b7ad6b7169203331-01",
+    ],
 )
 def test_a_broken_traceparent_gives_no_trace_id(traceparent):
     assert read(end(traceparent=traceparent)).origin.trace_id is None

@@ -4,13 +4,14 @@ import msgspec
 import pytest
 
 from extproc.arrive import arrive
+from extproc.budget import MAX_BODY_BYTES
 from extproc.decision import Reply
 from extproc.errors import PolicyError, Reason
 from extproc.filters import Outside, build
 from extproc.identity.keys import digest
 from extproc.pipeline import Pipeline
 from extproc.policy.models import Policy
-from extproc.request import Body, Identity, Model, Prompt, Route, Strip
+from extproc.request import Body, Identity, Model, Payload, Prompt, Route, Strip
 from extproc.stores.memory import (
     MemoryAuthority,
     MemoryEngines,
@@ -61,9 +62,28 @@ def test_the_order_is_the_order_of_a_request():
     assert names == [
         "surface", "identify", "catalog",
         "read", "resolve", "authorize", "modality", "parameters", "context",
-        "measure", "pick", "settle",
+        "measure", "write", "pick", "settle",
     ]  # fmt: skip
     assert len(set(names)) == len(names), "names are metric labels"
+
+
+async def test_what_leaves_is_written_when_all_changes_are_made():
+    world = World()
+    judged = await world.send()
+    (noted,) = world.journal.requests
+    assert noted.fact(Payload) is judged.request.fact(Payload)
+    sent = msgspec.json.decode(judged.request.fact(Payload).raw)
+    assert sent == judged.request.fact(Prompt).document
+    assert sent["model"] == "org/tiny"
+
+
+async def test_what_grew_too_large_is_refused_and_not_noted():
+    world = World()
+    judged = await world.send(
+        body={"model": "t", "prompt": "hi", "x": [1e15] * (MAX_BODY_BYTES // 18)}
+    )
+    assert judged.stop.reason is Reason.TOO_LARGE
+    assert not world.journal.requests
 
 
 def test_an_authority_is_asked_before_anything_is_changed():
