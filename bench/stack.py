@@ -23,6 +23,7 @@ from bench.upstream import (
 from bench.variants import Variant, take_out
 from dataplane.gateway import Files, Gateway, Pool
 from dataplane.render import endpoints, render, write
+from extproc.arrive import HEADERS
 from extproc.cli.children import Child, Command
 from extproc.cli.engines import is_healthy
 from extproc.cli.layout import Layout
@@ -180,6 +181,7 @@ def configure(variant: Variant, layout: Layout, upstreams: Upstreams, port: int)
         files=Files.under(layout.root),
         worker_sockets=(layout.worker_socket(0),),
         pools=upstreams.pools,
+        shown_headers=HEADERS,
     )
     for pool in gateway.pools:
         write(endpoints(pool), gateway.endpoints_file(pool))

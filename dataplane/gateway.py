@@ -140,6 +140,8 @@ class Gateway:
     servers must be told to receive more than this: grpcio's own limit is 4 MiB."""
     max_connections: int = 20_000
     """Client connections, before new ones are refused: far more would exhaust file descriptors first."""
+    shown_headers: tuple[str, ...] = ()
+    """Request headers that workers are shown, in lower case; none: all of them."""
     xff_trusted_hops: int = 0
     """How many proxies before us append to x-forwarded-for truthfully. 0: the peer is the client."""
     retries: int = 3

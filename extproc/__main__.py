@@ -51,8 +51,8 @@ class Worker:
             settings.state / "run", settings.listen, settings.policy, policy.version
         )
         self._current = CurrentPipeline(self._assemble(policy))
-        budget = ByteBudget(settings.max_held_bytes, self._meter)
-        self._server = Server(self._current, budget, self._meter)
+        self._budget = ByteBudget(settings.max_held_bytes)
+        self._server = Server(self._current, self._budget, self._meter)
 
     def _assemble(self, policy: Policy) -> Pipeline:
         pipeline = Pipeline(build(policy, self._outside), policy.version, self._meter)
@@ -73,6 +73,12 @@ class Worker:
         self._meter.metrics.policy_reloads.add("rejected")
         self._status.reject(error, version)
 
+    async def _tell_level(self) -> None:
+        """Tell the level of held bytes once a second: at each request it would cost 2 us."""
+        while True:
+            self._meter.metrics.request_bytes.set(self._budget.held)
+            await asyncio.sleep(1.0)
+
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
         stop = asyncio.Event()
@@ -85,6 +91,7 @@ class Worker:
             beside = (
                 tasks.create_task(self._view.watch()),
                 tasks.create_task(self._rings.run()),
+                tasks.create_task(self._tell_level()),
                 tasks.create_task(watch.run(self._settings.policy_poll_s)),
             )
             await stop.wait()

@@ -1,7 +1,8 @@
 """From decisions to what Envoy is to do: pure values, carried out by `wire.py`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from extproc import errors
 from extproc.decision import Deny, Judged, Reply
@@ -28,26 +29,23 @@ SECRETS = ("authorization", "x-api-key", "api-key", "proxy-authorization", "cook
 """Request headers that no engine may see."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(msgspec.Struct, frozen=True):
     """Let the headers pass; what happens to the request is known only with its body."""
 
     metadata: Metadata
     answer: AnswerMode = AnswerMode.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(msgspec.Struct, frozen=True):
     """Send the request on, as rewritten, to these endpoints."""
 
     metadata: Metadata
     body: bytes
-    set_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    set_headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     remove_headers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Answer the client ourselves; no engine hears of the request."""
 
     status: int

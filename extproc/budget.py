@@ -1,11 +1,9 @@
 """How many request bytes a worker may hold at once: memory stays bounded whatever clients send."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from typing import Self
 
 from extproc.decision import Deny
 from extproc.errors import Reason
-from extproc.ports import Meter
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Largest request body. A prompt of a million tokens is about 4 MB of JSON, images in base64 come on
@@ -28,12 +26,18 @@ RETRY_AFTER_S = 1
 
 
 class Held:
-    """The bytes that one request holds."""
+    """The bytes that one request holds, until its `with` block ends."""
 
     def __init__(self, budget: "ByteBudget") -> None:
         self._budget = budget
         self._arrived = 0
         self.reserved = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.held -= self.reserved
 
     def expect(self, announced: int) -> Deny | None:
         """Reserve room for a large body before it comes; refuse it when there is none."""
@@ -59,30 +63,20 @@ class Held:
 class ByteBudget:
     """Shared by all streams of one worker, which is one thread: no lock."""
 
-    def __init__(self, limit: int, meter: Meter) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._large_limit = int(limit * LARGE_SHARE)
-        self._meter = meter
         self.held = 0
 
     def take(self, size: int, *, large: bool) -> bool:
         if self.held + size > (self._large_limit if large else self._limit):
             return False
-        self._hold(self.held + size)
+        self.held += size
         return True
 
-    @contextmanager
-    def hold(self) -> Generator[Held]:
-        """Give back at the end what was taken inside."""
-        held = Held(self)
-        try:
-            yield held
-        finally:
-            self._hold(self.held - held.reserved)
-
-    def _hold(self, size: int) -> None:
-        self.held = size
-        self._meter.bytes_in_flight(size)
+    def hold(self) -> Held:
+        """Give back at the end of the block what was taken inside."""
+        return Held(self)
 
 
 def too_large() -> Deny:

@@ -1,14 +1,14 @@
 """What a filter may decide, and how a request may have ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from extproc.errors import Reason
 from extproc.request import Request, Scalar
 
 
-@dataclass(frozen=True, slots=True)
-class Deny:
+class Deny(msgspec.Struct, frozen=True):
     """Refuse. All of it is shown to the client."""
 
     reason: Reason
@@ -20,8 +20,7 @@ class Deny:
     """The method that would be right, for a 405 (RFC 9110 15.5.6)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """Answer right here, without an engine. Always a 200."""
 
     body: bytes
@@ -32,8 +31,7 @@ Decision = Request | Reply | Deny
 """Go on with this request, answer it, or refuse it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """What the pipeline made of a request: all facts found, and why it stopped, if it did."""
 
     request: Request
@@ -51,8 +49,7 @@ class Judged:
                 return "fault" if reason is Reason.FAULT else "deny"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How a request ended, as Envoy saw it. Told at most once: what must be exact reads the log."""
 
     witness: Mapping[str, Scalar]
@@ -61,7 +58,5 @@ class Outcome:
     """What the client got; 0 when it left before the answer began."""
     attempts: int
     """How many endpoints were tried; 0 when none was."""
-    endpoints: Sequence[str]
-    """The ordered list that `pick` gave; the first `attempts` of them were tried."""
-    failed: bool
-    """The last attempt failed too: connection refused, reset, or no answer at all."""
+    failed: Sequence[str]
+    """Endpoints that were tried and gave no answer: refused, reset, or silent. Mostly none."""

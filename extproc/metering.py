@@ -19,6 +19,3 @@ class PrometheusMeter:
 
     def wire_fault(self, kind: str) -> None:
         self.metrics.wire_faults.add(kind)
-
-    def bytes_in_flight(self, total: int) -> None:
-        self.metrics.request_bytes.set(total)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from extproc.decision import Decision, Deny, Judged, Outcome
+from extproc.decision import Deny, Judged, Outcome
 from extproc.errors import PolicyError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.ports import Meter
@@ -27,6 +27,9 @@ class Pipeline:
         late = [i for i, f in enumerate(filters) if Body in f.needs]
         self._late = late[0] if late else len(self._filters)
         self._meter = meter
+        # Most filters keep the defaults, and calling a default for each of them takes its time.
+        self._rewriting = [f for f in filters if overrides(f.transform, Filter.transform)]
+        self._settling = [f for f in reversed(filters) if overrides(f.settle, Filter.settle)]
         modes = (each.answer for each in filters)
         self.answer = max(modes, key=lambda mode: mode.value, default=AnswerMode.NONE)
 
@@ -40,36 +43,39 @@ class Pipeline:
 
     async def _run(self, filters: Sequence[Filter], request: Request) -> Judged:
         for each in filters:
-            decision = await self._decide(each, request)
+            try:
+                decision = await each.decide(request)
+            except Exception as exc:
+                self._meter.filter_fault(each.name)
+                log.error(Event.FILTER_FAULT, exc, filter=each.name, request_id=request.request_id)
+                if each.on_fault == "continue":
+                    continue
+                return Judged(request, Deny(Reason.FAULT, "The gateway could not decide."))
             if not isinstance(decision, Request):
                 return Judged(request, decision)
             request = decision
         return Judged(request, None)
 
-    async def _decide(self, each: Filter, request: Request) -> Decision:
-        try:
-            return await each.decide(request)
-        except Exception as exc:
-            self._meter.filter_fault(each.name)
-            log.error(Event.FILTER_FAULT, exc, filter=each.name, request_id=request.request_id)
-            if each.on_fault == "continue":
-                return request
-            return Deny(Reason.FAULT, "The gateway could not decide.")
-
     def transforms(self, request: Request) -> list[BodyTransform]:
         """Collect how this request's answer is to be rewritten, in pipeline order."""
-        found = (each.transform(request) for each in self._filters)
+        if not self._rewriting:
+            return []
+        found = (each.transform(request) for each in self._rewriting)
         return [transform for transform in found if transform is not None]
 
     async def settle(self, outcome: Outcome) -> None:
         """Settle every filter, last first; a fault in one spares the others."""
-        for each in reversed(self._filters):
+        for each in self._settling:
             try:
                 await each.settle(outcome)
             except Exception as exc:
                 self._meter.filter_fault(each.name)
                 key = outcome.witness.get("settle_key", "")
                 log.error(Event.SETTLE_FAULT, exc, filter=each.name, settle_key=key)
+
+
+def overrides(method: object, default: object) -> bool:
+    return getattr(method, "__func__", None) is not default
 
 
 def check_order(filters: Sequence[Filter]) -> None:

@@ -19,8 +19,6 @@ class Meter(Protocol):
 
     def wire_fault(self, kind: str) -> None: ...
 
-    def bytes_in_flight(self, total: int) -> None: ...
-
 
 class Journal(Protocol):
     """The record, kept before a request leaves, that it may cost something."""

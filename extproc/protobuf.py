@@ -1,11 +1,15 @@
-"""Single values in protobuf: headers, metadata, attributes. The order of messages is `wire.py`'s."""
+"""Single values in protobuf: headers, metadata, attributes. The order of messages is `wire.py`'s.
 
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+Messages are filled in place: a constructor that is given a message copies it, bodies and all.
+"""
+
+from collections.abc import Iterator, Mapping
+
 from envoy.service.ext_proc.v3.external_processor_pb2 import HeaderMutation, ProcessingRequest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct, Value
 
-from extproc.action import Forward, Metadata
+from extproc.action import Metadata
 from extproc.request import Scalar
 
 ATTRIBUTES = "envoy.filters.http.ext_proc"
@@ -38,34 +42,43 @@ def read_claims(message: ProcessingRequest) -> dict[str, object] | None:
     return verified[0] if len(verified) == 1 else None
 
 
-def header(name: str, value: str) -> HeaderValueOption:
-    """Build one header to set. `raw_value`, because Envoy ignores `value` here."""
-    return HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode("latin-1")))
+def set_header(mutation: HeaderMutation, name: str, value: str) -> None:
+    """Add one header to set. `raw_value`, because Envoy ignores `value` here."""
+    added = mutation.set_headers.add().header
+    added.key = name
+    added.raw_value = value.encode("latin-1")
 
 
-def mutation(forward: Forward) -> HeaderMutation:
-    set_headers = [header(name, value) for name, value in forward.set_headers.items()]
-    return HeaderMutation(set_headers=set_headers, remove_headers=forward.remove_headers)
-
-
-def to_struct(metadata: Metadata) -> Struct:
-    """Encode metadata. Numbers become doubles: exact up to 2**53, which no count of ours nears."""
-    outer = Struct()
+def set_metadata(struct: Struct, metadata: Metadata) -> None:
+    """Write metadata. Numbers become doubles: exact up to 2**53, which no count of ours nears."""
     for namespace, known in metadata.items():
-        inner = outer.fields[namespace].struct_value.fields
+        inner = struct.fields[namespace].struct_value.fields
         for name, value in known.items():
             match value:
-                case bool():
-                    inner[name].bool_value = value
                 case str():
                     inner[name].string_value = value
+                case bool():
+                    inner[name].bool_value = value
                 case _:
                     inner[name].number_value = value
-    return outer
 
 
-def read_struct(struct: Struct) -> dict[str, Scalar]:
-    return {name: read_value(value) for name, value in struct.fields.items()}
+class StructView(Mapping[str, Scalar]):
+    """A struct's members, each read when it is asked for: most requests end without a question."""
+
+    def __init__(self, struct: Struct | None) -> None:
+        self._fields: Mapping[str, Value] = struct.fields if struct else {}
+
+    def __getitem__(self, name: str) -> Scalar:
+        if name not in self._fields:  # a look-up in a protobuf map would add it
+            raise KeyError(name)
+        return read_value(self._fields[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 def read_value(value: Value) -> Scalar:

@@ -1,31 +1,36 @@
 """One client request and the facts that filters establish about it. No I/O, clock or protobuf."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
+
+import msgspec
 
 Scalar = str | int | float | bool
 
 F = TypeVar("F", bound="Fact")
 
 
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """Something a filter found out. Facts are only added, never changed.
 
     What settle will need of a fact, in another process and minutes later, is its `witness`: it
     travels as Envoy dynamic metadata (namespace `headgate`) into the access logs.
     """
 
-    __slots__ = ()
-
     def witness(self) -> Mapping[str, Scalar]:
         return {}
 
+    def __repr__(self) -> str:
+        """Only its name: facts hold prompts."""
+        return type(self).__name__
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the client sent, plus the facts known so far."""
+
+class Request(msgspec.Struct, frozen=True):
+    """What the client sent, plus the facts known so far.
+
+    A struct, because a new one is made for every fact: 0.3 us, where a frozen dataclass takes 2.
+    """
 
     settle_key: str
     """Ours, unique per request. `request_id` may be the client's own and repeat."""
@@ -36,11 +41,16 @@ class Request:
     """Without the query string, which may hold a misplaced secret."""
     client_ip: str
     """As Envoy sees it, trusted proxies taken into account; empty when it did not say."""
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     """Names in lower case; a header sent twice is joined by a comma, as RFC 9110 5.3 allows."""
-    claims: Mapping[str, object] | None = field(default=None, repr=False)
+    claims: Mapping[str, object] | None = None
     """Of a token that Envoy's jwt_authn has verified; None when it has not."""
-    facts: Mapping[type[Fact], Fact] = field(default_factory=dict[type[Fact], Fact], repr=False)
+    facts: Mapping[Any, Any] = msgspec.field(default_factory=dict[Any, Any])
+    """By type; `fact` and `find` know which."""
+
+    def __repr__(self) -> str:
+        """Without headers and facts, which hold secrets and prompts."""
+        return f"Request({self.settle_key}, {self.method} {self.path})"
 
     @property
     def announced_bytes(self) -> int:
@@ -60,13 +70,15 @@ class Request:
 
     def fact(self, kind: type[F]) -> F:
         """Look up the fact of that type. A KeyError is our bug: the order is checked at load."""
-        return cast("F", self.facts[kind])
+        found: F = self.facts[kind]
+        return found
 
     def find(self, kind: type[F]) -> F | None:
-        return cast("F | None", self.facts.get(kind))
+        found: F | None = self.facts.get(kind)
+        return found
 
     def having(self, fact: Fact) -> Self:
-        return replace(self, facts={**self.facts, type(fact): fact})
+        return msgspec.structs.replace(self, facts={**self.facts, type(fact): fact})
 
     def witness(self) -> dict[str, Scalar]:
         """All that settle will know of this request."""
@@ -88,8 +100,7 @@ class Kind(Enum):
     MODELS = "models"
 
 
-@dataclass(frozen=True, slots=True)
-class Operation(Fact):
+class Operation(Fact, frozen=True):
     """What is asked for; established by `filters/surface.py`."""
 
     kind: Kind
@@ -100,8 +111,7 @@ class Operation(Fact):
         return {"operation": self.kind.value}
 
 
-@dataclass(frozen=True, slots=True)
-class Identity(Fact):
+class Identity(Fact, frozen=True):
     """Who is asking; established by `filters/identify.py`."""
 
     tenant: str
@@ -125,18 +135,16 @@ class Identity(Fact):
         return "*" in self.models or model in self.models
 
 
-@dataclass(frozen=True, slots=True)
-class Body(Fact):
+class Body(Fact, frozen=True):
     """The request body as it arrived; empty when there was none. Filters that need it run late."""
 
-    raw: bytes = field(repr=False)
+    raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt(Fact):
+class Prompt(Fact, frozen=True):
     """The body, parsed once; established by `filters/read.py`."""
 
-    document: Mapping[str, Any] = field(repr=False)
+    document: Mapping[str, Any]
     """The JSON object that will be sent on. Treat as frozen; change it by `editing`."""
     model: str
     stream: bool = False
@@ -148,14 +156,13 @@ class Prompt(Fact):
     """How many answers to each prompt: engines compute the prompt, and count it, that often."""
 
     def editing(self, **members: Any) -> Self:  # noqa: ANN401 - JSON values have no narrower type
-        return replace(self, document={**self.document, **members})
+        return msgspec.structs.replace(self, document={**self.document, **members})
 
     def witness(self) -> Mapping[str, Scalar]:
         return {"stream": self.stream, "n": self.n} if self.n > 1 else {"stream": self.stream}
 
 
-@dataclass(frozen=True, slots=True)
-class Model(Fact):
+class Model(Fact, frozen=True):
     """What will serve the request; established by `filters/resolve.py`."""
 
     name: str
@@ -175,22 +182,19 @@ class Model(Fact):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Payload(Fact):
+class Payload(Fact, frozen=True):
     """The body as engines will get it; established by `filters/write.py`."""
 
-    raw: bytes = field(repr=False)
+    raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Route(Fact):
+class Route(Fact, frozen=True):
     """Where it goes: `ip:port`, best first, the rest for retries; set by `filters/pick.py`."""
 
     endpoints: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Strip(Fact):
+class Strip(Fact, frozen=True):
     """What the gateway must take out of the stream again, because it put it in.
 
     `usage`: every usage member and the usage-only last event. `continuous`: only the members in

@@ -1,25 +1,22 @@
 """Time spent on a decision, less the time spent waiting for others."""
 
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from time import perf_counter
 
 
 class Stopwatch:
     """Runs from the moment it is made."""
 
     def __init__(self) -> None:
-        self._begun_s = time.perf_counter()
-        self._paused_s = 0.0
+        self._begun_s = perf_counter()
+        self._stopped_s = 0.0
+
+    def stop(self) -> None:
+        """Stand still, until `go_on`."""
+        self._stopped_s = perf_counter()
+
+    def go_on(self) -> None:
+        self._begun_s += perf_counter() - self._stopped_s
 
     def read_s(self) -> float:
-        """Seconds so far, pauses taken out."""
-        return time.perf_counter() - self._begun_s - self._paused_s
-
-    @contextmanager
-    def paused(self) -> Generator[None]:
-        stopped_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._paused_s += time.perf_counter() - stopped_s
+        """Seconds it has run."""
+        return perf_counter() - self._begun_s

@@ -85,8 +85,9 @@ async def judge(
     if denial := held.expect(request.announced_bytes):
         return Judged(judged.request, denial)
     await stream.admit(action.admit(judged.request, pipeline.answer, pipeline.version))
-    with spent.paused():  # how long the client takes to send it is not ours
-        body = await stream.body(held)
+    spent.stop()  # how long the client takes to send it is not ours
+    body = await stream.body(held)
+    spent.go_on()
     if isinstance(body, Deny):
         return Judged(judged.request, body)
     return await pipeline.judge_body(judged.request.having(Body(body)))

@@ -22,15 +22,12 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     BodyMutation,
     BodyResponse,
     CommonResponse,
-    HeaderMutation,
     HeadersResponse,
-    ImmediateResponse,
     ProcessingRequest,
     ProcessingResponse,
     StreamedBodyResponse,
     TrailersResponse,
 )
-from envoy.type.v3.http_status_pb2 import HttpStatus
 
 from extproc.action import Admit, Answer, Forward, Metadata
 from extproc.arrive import arrive
@@ -38,7 +35,7 @@ from extproc.budget import Held
 from extproc.decision import Deny
 from extproc.errors import DownstreamGoneError, WireError
 from extproc.filter import AnswerMode
-from extproc.protobuf import header, mutation, read_claims, read_client_ip, to_struct
+from extproc.protobuf import read_claims, read_client_ip, set_header, set_metadata
 from extproc.request import Request
 from extproc.stream import Chunk
 
@@ -97,7 +94,7 @@ class EnvoyStream:
         )
         headers = message.request_headers.headers.headers
         return arrive(
-            ((h.key, h.raw_value.decode("latin-1") or h.value) for h in headers),
+            [(h.key, h.raw_value.decode("latin-1") or h.value) for h in headers],
             read_client_ip(message),
             read_claims(message),
         )
@@ -106,17 +103,16 @@ class EnvoyStream:
         self._admitted = admit.metadata
         if self._bodyless or self._holds_head:
             return
-        response = ProcessingResponse(
-            request_headers=HeadersResponse(response=CommonResponse()),
-            dynamic_metadata=to_struct(admit.metadata),
-        )
+        message = ProcessingResponse()
+        message.request_headers.response.SetInParent()
+        set_metadata(message.dynamic_metadata, admit.metadata)
         wish = ANSWER_MODES.get(admit.answer)
         if self._request_mode != ProcessingMode.BUFFERED or wish is not None:
             self._answer_mode = self._answer_mode if wish is None else wish
-            response.mode_override.CopyFrom(self._override(wish))
+            message.mode_override.CopyFrom(self._override(wish))
             self._overrides = self._request_mode != ProcessingMode.BUFFERED
             self._request_mode = ProcessingMode.BUFFERED
-        await self._rpc.write(response)
+        await self._rpc.write(message)
 
     def _override(self, wish: int | None) -> ProcessingMode:
         """Body modes are always taken from an override, so both are said again."""
@@ -159,21 +155,22 @@ class EnvoyStream:
             raise WireError("override", message) from None
 
     async def forward(self, forward: Forward) -> None:
-        metadata = to_struct({**self._admitted, **forward.metadata})
-        change = CommonResponse(header_mutation=mutation(forward), clear_route_cache=True)
-        if self._holds_head or self._bodyless:
-            first = HeadersResponse(response=change)
-            await self._rpc.write(
-                ProcessingResponse(request_headers=first, dynamic_metadata=metadata)
-            )
-            if not self._bodyless:
-                await self._send_body(forward.body)
-            return
-        length = str(len(forward.body))  # must match the new body, or Envoy answers 500
-        change.header_mutation.set_headers.append(header("content-length", length))
-        change.body_mutation.CopyFrom(BodyMutation(body=forward.body))
-        reply = BodyResponse(response=change)
-        await self._rpc.write(ProcessingResponse(request_body=reply, dynamic_metadata=metadata))
+        message = ProcessingResponse()
+        by_headers = self._holds_head or self._bodyless
+        reply = message.request_headers if by_headers else message.request_body
+        change = reply.response
+        change.clear_route_cache = True
+        for name, value in forward.set_headers.items():
+            set_header(change.header_mutation, name, value)
+        change.header_mutation.remove_headers.extend(forward.remove_headers)
+        set_metadata(message.dynamic_metadata, {**self._admitted, **forward.metadata})
+        if not by_headers:
+            change.body_mutation.body = forward.body
+            # Must match the new body, or Envoy answers 500.
+            set_header(change.header_mutation, "content-length", str(len(forward.body)))
+        await self._rpc.write(message)
+        if self._holds_head and not self._bodyless:
+            await self._send_body(forward.body)
 
     async def _send_body(self, body: bytes) -> None:
         if self._request_mode == DUPLEX:
@@ -204,17 +201,15 @@ class EnvoyStream:
             await self._rpc.write(message)
 
     async def answer(self, answer: Answer) -> None:
-        headers = HeaderMutation(set_headers=[header(k, v) for k, v in answer.headers.items()])
-        immediate = ImmediateResponse(
-            status=HttpStatus(code=answer.status),
-            headers=headers,
-            body=answer.body,
-            details=answer.details,
-        )
-        metadata = to_struct({**self._admitted, **answer.metadata})
-        await self._rpc.write(
-            ProcessingResponse(immediate_response=immediate, dynamic_metadata=metadata)
-        )
+        message = ProcessingResponse()
+        immediate = message.immediate_response
+        immediate.status.code = answer.status
+        immediate.body = answer.body
+        immediate.details = answer.details
+        for name, value in answer.headers.items():
+            set_header(immediate.headers, name, value)
+        set_metadata(message.dynamic_metadata, {**self._admitted, **answer.metadata})
+        await self._rpc.write(message)
         if DUPLEX in (self._request_mode, self._answer_mode):
             while await self._rpc.read():  # never the first to close: see `may_leave`
                 pass

@@ -5,16 +5,16 @@ within milliseconds (endpoint health now, reservations later). What must be exac
 access log (`ledger/`). Envoy sends entries unbuffered; all of one Envoy thread come to one worker.
 """
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
 
 from envoy.data.accesslog.v3 import accesslog_pb2
-from envoy.data.accesslog.v3.accesslog_pb2 import HTTPAccessLogEntry
+from envoy.data.accesslog.v3.accesslog_pb2 import AccessLogCommon, HTTPAccessLogEntry
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage
 
 from extproc.action import ENDPOINT_KEY, ENDPOINT_NAMESPACE, NAMESPACE
 from extproc.decision import Outcome
 from extproc.pipeline import Pipeline
-from extproc.protobuf import read_struct
+from extproc.protobuf import StructView
 
 
 async def settle_all(
@@ -37,20 +37,28 @@ def outcomes(entries: Iterable[HTTPAccessLogEntry]) -> Iterable[Outcome]:
     """Pick the end entries; beginnings and periodic ones are not ends."""
     for entry in entries:
         common = entry.common_properties
-        if common.access_log_type != accesslog_pb2.DownstreamEnd:
-            continue
-        metadata = common.metadata.filter_metadata
-        endpoints = (
-            read_struct(metadata[ENDPOINT_NAMESPACE]) if ENDPOINT_NAMESPACE in metadata else {}
-        )
-        named = str(endpoints.get(ENDPOINT_KEY, ""))
-        flags = common.response_flags
-        yield Outcome(
-            witness=read_struct(metadata[NAMESPACE]) if NAMESPACE in metadata else {},
-            status=entry.response.response_code.value,
-            attempts=common.upstream_request_attempt_count,
-            endpoints=named.split(",") if named else [],
-            failed=flags.upstream_connection_failure
-            or flags.upstream_connection_termination
-            or flags.upstream_remote_reset,
-        )
+        if common.access_log_type == accesslog_pb2.DownstreamEnd:
+            metadata = common.metadata.filter_metadata
+            yield Outcome(
+                witness=StructView(metadata.get(NAMESPACE)),
+                status=entry.response.response_code.value,
+                attempts=common.upstream_request_attempt_count,
+                failed=find_failed(common),
+            )
+
+
+def find_failed(common: AccessLogCommon) -> Sequence[str]:
+    """Name the endpoints that gave no answer: all that were tried but the last, and the last one too
+    if Envoy flags it."""
+    flags = common.response_flags
+    also_last = (
+        flags.upstream_connection_failure
+        or flags.upstream_connection_termination
+        or flags.upstream_remote_reset
+    )
+    count = common.upstream_request_attempt_count - (0 if also_last else 1)
+    metadata = common.metadata.filter_metadata
+    if count <= 0 or ENDPOINT_NAMESPACE not in metadata:
+        return ()
+    named = str(StructView(metadata[ENDPOINT_NAMESPACE]).get(ENDPOINT_KEY, ""))
+    return named.split(",")[:count] if named else ()

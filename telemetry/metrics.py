@@ -57,8 +57,6 @@ LEDGER_FAULTS = Metric("ledger_faults_total", "faults",
 # Written by every worker.
 DECISION = Metric("decision_seconds", "seconds", ("outcome",), buckets=DECISION_BUCKETS_S,
     help="Time spent deciding, by outcome: forward, deny, reply or fault.", fixed=("outcome",))
-DECISIONS = Metric("decisions_total", "decisions", ("outcome",), fixed=("outcome",),
-    help="Decisions made, by outcome: forward, deny, reply or fault.")
 FILTER_FAULTS = Metric("filter_faults_total", "faults", ("filter",),
     help="Exceptions inside a filter.")
 WIRE_FAULTS = Metric("wire_faults_total", "faults", ("kind",), fixed=("kind",),
@@ -80,7 +78,7 @@ SETTLE_METRICS = (
     LOG_LINES_BAD, LEDGER_FAULTS,
 )  # fmt: skip
 WORKER_METRICS = (
-    DECISION, DECISIONS, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
+    DECISION, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
     POLICY_RELOADS, JWKS_REFRESHES,
 )  # fmt: skip
 
@@ -107,7 +105,6 @@ class WorkerMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.decision = Histogram(DECISION, registry)
-        self.decisions = Counter(DECISIONS, registry)
         self.filter_faults = Counter(FILTER_FAULTS, registry)
         self.wire_faults = Counter(WIRE_FAULTS, registry)
         self.request_bytes = Gauge(REQUEST_BYTES, registry)
@@ -120,7 +117,6 @@ class WorkerMetrics:
     def decided(self, outcome: str, seconds: float) -> None:
         """Count one decision. `outcome` is `forward`, `deny`, `reply` or `fault`."""
         self.decision.observe(seconds, outcome)
-        self.decisions.add(outcome)
 
     def serve_policy(self, policy: str) -> None:
         """Say which policy version this worker serves from now on."""

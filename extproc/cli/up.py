@@ -19,6 +19,7 @@ import aiohttp
 from dataplane.gateway import Files, Gateway, Pool
 from dataplane.render import endpoints, render, write
 from dataplane.validate import check_envoy, check_types
+from extproc.arrive import HEADERS
 from extproc.budget import MAX_BODY_BYTES
 from extproc.cli.admin import drain, is_ready, reopen_logs
 from extproc.cli.children import Child, Command
@@ -176,6 +177,7 @@ class Up:
         return Gateway(
             port=self._plan.port,
             body_bytes=MAX_BODY_BYTES,
+            shown_headers=HEADERS,
             address=self._plan.address,
             files=Files.under(layout.root),
             worker_sockets=tuple(layout.worker_socket(n) for n in range(self._plan.workers)),

@@ -74,6 +74,10 @@ def convert(raw: bytes, shape: type[ShapeT]) -> Prompt | Deny:
         return bad("The request body is nested too deeply.")
 
 
+read_object = msgspec.json.Decoder(dict[str, Any]).decode
+"""Made once: half of a small body's time is otherwise spent on looking at the type."""
+
+
 def decode(raw: bytes) -> dict[str, Any] | Deny:
     """Parse JSON, which must be an object. Python's recursion limit bounds the nesting."""
     if not raw:
@@ -81,7 +85,7 @@ def decode(raw: bytes) -> dict[str, Any] | Deny:
     if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
         return bad("The request body has too many arrays and objects.")
     try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
+        return read_object(raw)
     except RecursionError:
         return bad("The request body is nested too deeply.")
     except msgspec.ValidationError as exc:

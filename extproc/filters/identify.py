@@ -1,8 +1,9 @@
 """Who is asking: one credential, and headers that may narrow what it stands for, never widen it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import ClassVar
+
+import msgspec
 
 from extproc.decision import Decision, Deny
 from extproc.errors import Reason
@@ -98,4 +99,4 @@ def narrow(identity: Identity, headers: Mapping[str, str], known: Tenant) -> Ide
     if identity.project or project not in known.projects:
         message = "This key is not the project's in X-Project-ID."
         return Deny(Reason.WIDENED, message, PROJECT_HEADER)
-    return replace(identity, project=project)
+    return msgspec.structs.replace(identity, project=project)

@@ -1,8 +1,9 @@
 """Rules for parameters: what the operator forbids, sets, bounds and says to the system first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
+
+import msgspec
 
 from extproc.decision import Decision, Deny
 from extproc.dialects.body import Document
@@ -43,7 +44,9 @@ class Parameters(Filter):
         document = rewrite(rules, kind, prompt)
         if isinstance(document, Deny):
             return document
-        return request.having(replace(prompt, document=document, n=count_answers(kind, document)))
+        return request.having(
+            msgspec.structs.replace(prompt, document=document, n=count_answers(kind, document))
+        )
 
 
 def is_for(rule: ParameterRule, groups: frozenset[str], operation: str) -> bool:

@@ -51,6 +51,5 @@ class Pick(Filter):
 
     async def settle(self, outcome: Outcome) -> None:
         """Learn from attempts that got no answer, before the next probe does."""
-        last = outcome.attempts if outcome.failed else outcome.attempts - 1
-        for endpoint in outcome.endpoints[: max(0, last)]:
+        for endpoint in outcome.failed:
             self._view.suspect(endpoint)

@@ -15,7 +15,6 @@ class MemoryMeter:
     def __init__(self) -> None:
         self.decisions: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        self.held_bytes = 0
 
     def decided(self, outcome: str, seconds: float) -> None:
         assert seconds >= 0
@@ -26,9 +25,6 @@ class MemoryMeter:
 
     def wire_fault(self, kind: str) -> None:
         self.faults[kind] += 1
-
-    def bytes_in_flight(self, total: int) -> None:
-        self.held_bytes = total
 
 
 class MemoryJournal:

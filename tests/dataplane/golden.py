@@ -19,6 +19,7 @@ GATEWAY = Gateway(
         Path("/srv/headgate/run/worker-0.sock"),
         Path("/srv/headgate/run/worker-1.sock"),
     ),
+    shown_headers=(":path", "authorization"),
     pools=(Pool("llama-3.1-8b", ("10.0.0.1:8000", "[fd00::2]:8000")), Pool("canary", ())),
 )
 

@@ -1,6 +1,6 @@
 """The request that tests begin with: they say only what matters to them."""
 
-from dataclasses import replace
+import msgspec
 
 from extproc.request import Request
 
@@ -19,4 +19,4 @@ BARE = Request(
 
 def bare(**members):
     """No fact is known yet."""
-    return replace(BARE, **members)
+    return msgspec.structs.replace(BARE, **members)

@@ -1,7 +1,5 @@
 """Decisions -> what Envoy is told to do."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
@@ -160,7 +158,7 @@ def test_details_are_one_word_for_envoy(stop):
     ],
 )
 def test_a_refusal_is_in_the_shape_of_the_api_that_was_meant(path, is_anthropic):
-    judged = Judged(replace(BARE, path=path), Deny(Reason.UNKNOWN_URL, "No."))
+    judged = Judged(msgspec.structs.replace(BARE, path=path), Deny(Reason.UNKNOWN_URL, "No."))
     document = msgspec.json.decode(action.stop(judged, "v1").body)
     if is_anthropic:
         error = {"type": "not_found_error", "message": "No."}

@@ -13,36 +13,34 @@ from extproc.budget import (
     too_large,
 )
 from extproc.errors import Reason
-from extproc.stores.memory import MemoryMeter
 
 LARGE = LARGE_BYTES + 1
 
 
 def make(limit):
-    meter = MemoryMeter()
-    return ByteBudget(limit, meter), meter
+    return ByteBudget(limit)
 
 
 def test_bytes_are_held_inside_and_given_back_after():
-    budget, meter = make(10)
+    budget = make(10)
     with budget.hold() as held:
         assert held.take(4) is None
         assert held.take(6) is None
-        assert (held.reserved, budget.held, meter.held_bytes) == (10, 10, 10)
-    assert (budget.held, meter.held_bytes) == (0, 0)
+        assert (held.reserved, budget.held) == (10, 10)
+    assert budget.held == 0
 
 
 def test_what_does_not_fit_is_refused_and_may_be_tried_again():
-    budget, meter = make(10)
+    budget = make(10)
     with budget.hold() as held:
         assert held.take(8) is None
         denied = held.take(3)
         assert (denied.reason, denied.retry_after_s) == (Reason.OVERLOADED, RETRY_AFTER_S)
-        assert (held.reserved, budget.held, meter.held_bytes) == (8, 8, 8), "it takes nothing"
+        assert (held.reserved, budget.held) == (8, 8), "it takes nothing"
 
 
 def test_one_request_leaves_less_for_the_others():
-    budget, _ = make(10)
+    budget = make(10)
     with budget.hold() as first, budget.hold() as second, budget.hold() as third:
         assert first.take(7) is None
         assert second.take(4)
@@ -51,7 +49,7 @@ def test_one_request_leaves_less_for_the_others():
 
 
 def test_an_exception_gives_back_too():
-    budget, meter = make(10)
+    budget = make(10)
 
     def fail():
         with budget.hold() as held:
@@ -60,18 +58,18 @@ def test_an_exception_gives_back_too():
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert (budget.held, meter.held_bytes) == (0, 0)
+    assert budget.held == 0
 
 
 def test_nothing_is_always_granted():
-    budget, _ = make(0)
+    budget = make(0)
     with budget.hold() as held:
         assert held.take(0) is None
         assert held.take(1)
 
 
 def test_the_largest_body_fits_the_default_and_a_larger_one_does_not():
-    budget, _ = make(MAX_HELD_BYTES)
+    budget = make(MAX_HELD_BYTES)
     with budget.hold() as held:
         assert held.take(MAX_BODY_BYTES - 1) is None
         assert held.take(1) is None
@@ -86,7 +84,7 @@ def test_too_large_says_what_would_fit():
 
 
 def test_a_large_body_has_its_room_before_it_comes():
-    budget, _ = make(2 * LARGE)
+    budget = make(2 * LARGE)
     with budget.hold() as held:
         assert held.expect(LARGE) is None
         assert (held.reserved, budget.held) == (LARGE, LARGE)
@@ -99,7 +97,7 @@ def test_a_large_body_has_its_room_before_it_comes():
 
 @pytest.mark.parametrize("announced", [0, 1, LARGE_BYTES])
 def test_a_small_body_is_held_when_it_comes(announced):
-    budget, _ = make(MAX_HELD_BYTES)
+    budget = make(MAX_HELD_BYTES)
     with budget.hold() as held:
         assert held.expect(announced) is None
         assert budget.held == 0
@@ -107,7 +105,7 @@ def test_a_small_body_is_held_when_it_comes(announced):
 
 @pytest.mark.parametrize("is_announced", [True, False])
 def test_large_bodies_leave_room_for_small_ones(is_announced):
-    budget, _ = make(4 * LARGE)
+    budget = make(4 * LARGE)
     with budget.hold() as one, budget.hold() as two, budget.hold() as three, budget.hold() as small:
         for held in (one, two, three):
             denied = held.expect(LARGE) if is_announced else held.take(LARGE)
@@ -118,7 +116,7 @@ def test_large_bodies_leave_room_for_small_ones(is_announced):
 
 def test_a_body_that_grows_large_is_a_large_one():
     """However it was announced: with chunked encoding it is not announced at all."""
-    budget, _ = make(2 * LARGE_BYTES)
+    budget = make(2 * LARGE_BYTES)
     with budget.hold() as held:
         assert held.take(LARGE_BYTES) is None
         assert held.take(1).reason is Reason.OVERLOADED
@@ -130,7 +128,7 @@ def test_a_body_that_grows_large_is_a_large_one():
 )
 def test_however_requests_interleave_the_bound_holds(limit, steps):
     """A step is (request, bytes); the step that a request cannot take ends it."""
-    budget, meter = make(limit)
+    budget = make(limit)
     open_holds = {}
     for name, size in steps:
         if name not in open_holds:
@@ -145,4 +143,4 @@ def test_however_requests_interleave_the_bound_holds(limit, steps):
         assert budget.held == sum(held.reserved for _, held in open_holds.values())
     for hold, _ in open_holds.values():
         hold.__exit__(None, None, None)
-    assert budget.held == meter.held_bytes == 0
+    assert budget.held == 0

@@ -1,6 +1,5 @@
 """Decisions and outcomes are values."""
 
-from dataclasses import FrozenInstanceError, fields
 from typing import get_args
 
 import pytest
@@ -14,15 +13,15 @@ VALUES = [
     Deny(Reason.METHOD, "no"),
     Reply(b""),
     Judged(BARE, None),
-    Outcome({}, 200, 1, [], failed=False),
+    Outcome({}, 200, 1, ()),
 ]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_none_can_be_changed_on_its_way(value):
-    for field in fields(value):
-        with pytest.raises(FrozenInstanceError):
-            setattr(value, field.name, None)
+    for name in value.__struct_fields__:
+        with pytest.raises(AttributeError):
+            setattr(value, name, None)
     with pytest.raises((AttributeError, TypeError)):
         value.surprise = 1
 

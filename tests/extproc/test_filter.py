@@ -22,7 +22,7 @@ async def test_only_decide_must_be_written():
     one = Pass()
     assert await one.decide(BARE) is BARE
     assert one.transform(BARE) is None
-    await one.settle(Outcome({}, 200, 1, [], failed=False))
+    await one.settle(Outcome({}, 200, 1, ()))
     assert (one.needs, one.provides, one.on_fault) == (frozenset(), frozenset(), "deny")
     assert one.answer is AnswerMode.NONE, "no byte of an answer is asked for unless somebody does"
 

@@ -15,8 +15,7 @@ meter.decided("forward", 0.003)
 meter.decided("deny", 0.0)
 meter.filter_fault("settle")
 meter.wire_fault("order")
-meter.bytes_in_flight(100)
-meter.bytes_in_flight(42)
+meter.metrics.request_bytes.set(42)
 """
 
 
@@ -24,8 +23,8 @@ def test_what_a_worker_counts_is_what_is_shown(tmp_path):
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", WORK], env=environment, check=True, timeout=60)
     read = registry_over(tmp_path, alive=lambda _: True).get_sample_value
-    assert read("headgate_decisions_total", {"outcome": "forward"}) == 2
-    assert read("headgate_decisions_total", {"outcome": "deny"}) == 1
+    assert read("headgate_decision_seconds_count", {"outcome": "forward"}) == 2
+    assert read("headgate_decision_seconds_count", {"outcome": "deny"}) == 1
     seconds = read("headgate_decision_seconds_sum", {"outcome": "forward"})
     assert round(seconds, 9) == 0.004
     assert read("headgate_filter_faults_total", {"filter": "settle"}) == 1

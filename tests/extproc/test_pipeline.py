@@ -126,7 +126,7 @@ async def test_an_empty_pipeline_lets_everything_pass():
     assert judged.stop is None
     assert pipeline.answer is AnswerMode.NONE
     assert pipeline.transforms(BARE) == []
-    await pipeline.settle(Outcome({}, 200, 1, [], failed=False))
+    await pipeline.settle(Outcome({}, 200, 1, ()))
 
 
 @pytest.mark.parametrize("stop", [Deny(Reason.METHOD, "no"), Reply(b"{}")])
@@ -212,7 +212,7 @@ async def test_settle_goes_backwards_and_a_fault_spares_the_others(caplog):
         Step("a", seen=seen), Bare(), Step("b", seen=seen, outcome=KeyError("x")),
         Step("c", seen=seen),
     )  # fmt: skip
-    await pipeline.settle(Outcome({"settle_key": "k9"}, 200, 1, [], failed=False))
+    await pipeline.settle(Outcome({"settle_key": "k9"}, 200, 1, ()))
     assert seen == ["c", "b", "a"]
     assert meter.faults == {"b": 1}
     (record,) = caplog.records
@@ -221,7 +221,7 @@ async def test_settle_goes_backwards_and_a_fault_spares_the_others(caplog):
 
 async def test_settle_of_a_request_no_filter_saw(caplog):
     pipeline, _ = build(Step("a", outcome=KeyError("x")))
-    await pipeline.settle(Outcome({}, 400, 0, [], failed=False))
+    await pipeline.settle(Outcome({}, 400, 0, ()))
     assert [record.settle_key for record in caplog.records] == [""]
 
 

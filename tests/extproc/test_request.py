@@ -1,7 +1,5 @@
 """The request and its facts: only added, never changed, and nothing secret in the witness."""
 
-from dataclasses import FrozenInstanceError
-
 import pytest
 
 from extproc.request import (
@@ -90,9 +88,9 @@ def test_a_later_fact_of_a_type_stands_for_the_earlier():
 
 
 def test_values_are_frozen():
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         request().path = "/elsewhere"
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Identity("acme", "k").tenant = "globex"
 
 

@@ -81,7 +81,7 @@ class Rig:
         self.decide, self.listen = decide, f"unix:{path}"
         self.meter = MemoryMeter()
         self.current = CurrentPipeline(Pipeline([decide], "v1", self.meter))
-        self.budget = ByteBudget(10 * MAX_BODY_BYTES, self.meter)
+        self.budget = ByteBudget(10 * MAX_BODY_BYTES)
         self.server = Server(self.current, self.budget, self.meter)
         names = ("grpc.max_send_message_length", "grpc.max_receive_message_length")
         options = [(name, 2 * MAX_BODY_BYTES) for name in names]
@@ -382,7 +382,7 @@ async def test_draining_does_not_wait_for_the_access_log(rig):
 
 def serving_nothing():
     meter = MemoryMeter()
-    return Server(CurrentPipeline(Pipeline([], "v1", meter)), ByteBudget(1, meter), meter)
+    return Server(CurrentPipeline(Pipeline([], "v1", meter)), ByteBudget(1), meter)
 
 
 async def test_a_socket_that_is_served_is_not_taken_over(rig):

@@ -116,7 +116,7 @@ ANSWER_TRAILERS = ProcessingRequest(response_trailers=HttpTrailers())
 async def play(*messages, decide=None, limit=10 * MAX_BODY_BYTES):
     script, meter = Script(*messages), MemoryMeter()
     pipeline = Pipeline([decide or Decide()], "v1", meter)
-    budget = ByteBudget(limit, meter)
+    budget = ByteBudget(limit)
     await serve(EnvoyStream(script), pipeline, budget, meter)
     assert budget.held == 0
     return script

@@ -40,20 +40,20 @@ def test_a_completed_request():
         witness=known,
         status=200,
         attempts=2,
-        endpoints=["10.0.0.1:1", "10.0.0.2:1"],
-        failed=False,
+        failed=["10.0.0.1:1"],
     )
 
 
 def test_a_request_that_no_filter_reached():
     (outcome,) = outcomes([entry(status=None, attempts=0)])
-    assert outcome == Outcome(witness={}, status=0, attempts=0, endpoints=[], failed=False)
+    assert outcome == Outcome(witness={}, status=0, attempts=0, failed=())
 
 
 @pytest.mark.parametrize("endpoints", [None, ""])
 def test_a_refusal_named_no_endpoint(endpoints):
-    (outcome,) = outcomes([entry(known={"deny": "invalid_api_key"}, endpoints=endpoints)])
-    assert outcome.endpoints == []
+    denied = entry(known={"deny": "invalid_api_key"}, endpoints=endpoints, attempts=2)
+    (outcome,) = outcomes([denied])
+    assert list(outcome.failed) == []
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_refusal_named_no_endpoint(endpoints):
 )
 def test_only_the_end_is_an_end(kind):
     assert list(outcomes([entry(kind=kind), entry(status=201), entry(kind=kind)])) == [
-        Outcome({}, 201, 1, [], failed=False)
+        Outcome({}, 201, 1, ())
     ]
 
 
@@ -85,8 +85,19 @@ def test_only_the_end_is_an_end(kind):
     ],
 )
 def test_the_endpoint_failed(flag, failed):
-    (outcome,) = outcomes([entry(flags=[flag])])
-    assert outcome.failed is failed
+    (outcome,) = outcomes([entry(flags=[flag], endpoints="10.0.0.1:1,10.0.0.2:1")])
+    assert list(outcome.failed) == (["10.0.0.1:1"] if failed else [])
+
+
+@pytest.mark.parametrize(
+    ("attempts", "last_too", "count"),
+    [(0, False, 0), (0, True, 0), (1, True, 1), (2, False, 1), (2, True, 2), (3, False, 2),
+     (3, True, 3), (9, False, 3), (9, True, 3)],
+)  # fmt: skip
+def test_those_before_the_last_failed_for_sure(attempts, last_too, count):
+    flags = ["upstream_remote_reset"] if last_too else []
+    (outcome,) = outcomes([entry(flags=flags, endpoints="a:1,b:1,c:1", attempts=attempts)])
+    assert list(outcome.failed) == ["a:1", "b:1", "c:1"][:count]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_a_decision_counts_and_takes_its_time():
     registry = CollectorRegistry()
     WorkerMetrics(registry).decided("forward", 0.0007)
     text = generate_latest(registry).decode()
-    assert 'headgate_decisions_total{outcome="forward"} 1.0' in text
+    assert 'headgate_decision_seconds_count{outcome="forward"} 1.0' in text
     assert 'headgate_decision_seconds_bucket{le="0.0007",outcome="forward"} 1.0' in text
     assert 'headgate_decision_seconds_bucket{le="0.0004",outcome="forward"} 0.0' in text
 

@@ -1,9 +1,13 @@
 """The filters together: their order, and whole requests under a small policy."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from extproc.arrive import arrive
+import extproc
+from extproc.arrive import HEADERS, arrive
 from extproc.budget import MAX_BODY_BYTES
 from extproc.decision import Reply
 from extproc.errors import PolicyError, Reason
@@ -177,3 +181,13 @@ async def test_a_full_disk_does_not_stop_the_service():
     world.journal.broken = True
     assert (await world.send()).stop is None
     assert world.meter.faults == {"settle": 1}
+
+
+def test_no_source_reads_a_header_that_envoy_does_not_show():
+    """`HEADERS` is what Envoy shows. A filter that reads another one would never see it."""
+    known = re.compile(r'headers(?:\.get\(|\[)\s*"([^"]+)"|_HEADER = "([^"]+)"')
+    read = set()
+    for path in Path(extproc.__file__).parent.rglob("*.py"):
+        if path.name != "action.py":  # these are set, not read
+            read |= {a or b for a, b in known.findall(path.read_text())}
+    assert {"authorization", "x-tenant-id"} <= read <= set(HEADERS)
