@@ -347,7 +347,8 @@ def test_verified_by_envoy(own, issuer, tmp_path, forward):
     connection = listener["filter_chains"][0]["filters"][0]["typed_config"]
     filters = connection["http_filters"]
     place = [each["name"] for each in filters].index("headgate.ext_proc")
-    spaces = filters[place]["typed_config"]["metadata_options"]["forwarding_namespaces"]
+    options = filters[place]["typed_config"]["metadata_options"]
+    spaces = options.setdefault("forwarding_namespaces", {"untyped": []})
     spaces["untyped"].append("envoy.filters.http.jwt_authn")
     kind = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
     provider = {
