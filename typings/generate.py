@@ -106,7 +106,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "HTTPResponseProperties": ("response_code",),
     },
 }
-ENUMS = {LOG: ("AccessLogType",), STATUS: ("StatusCode",)}
+ENUMS = {LOG: ("AccessLogType",)}
 KINDS = FieldDescriptor
 SCALARS = {
     KINDS.CPPTYPE_STRING: "str", KINDS.CPPTYPE_BOOL: "bool", KINDS.CPPTYPE_FLOAT: "float",

@@ -24,7 +24,6 @@ DownstreamTunnelSuccessfullyEstablished: int
 UdpTunnelUpstreamConnected: int
 UdpPeriodic: int
 UdpSessionEnd: int
-
 class HTTPAccessLogEntry(Message):
     PROTOCOL_UNSPECIFIED: int
     HTTP10: int
@@ -33,27 +32,13 @@ class HTTPAccessLogEntry(Message):
     HTTP3: int
     common_properties: AccessLogCommon
     response: HTTPResponseProperties
-    def __init__(
-        self,
-        *,
-        common_properties: AccessLogCommon | None = ...,
-        response: HTTPResponseProperties | None = ...,
-    ) -> None: ...
-
+    def __init__(self, *, common_properties: AccessLogCommon | None = ..., response: HTTPResponseProperties | None = ...) -> None: ...
 class AccessLogCommon(Message):
     metadata: envoy.config.core.v3.base_pb2.Metadata
     response_flags: ResponseFlags
     upstream_request_attempt_count: int
     access_log_type: int
-    def __init__(
-        self,
-        *,
-        metadata: envoy.config.core.v3.base_pb2.Metadata | None = ...,
-        response_flags: ResponseFlags | None = ...,
-        upstream_request_attempt_count: int | None = ...,
-        access_log_type: int | None = ...,
-    ) -> None: ...
-
+    def __init__(self, *, metadata: envoy.config.core.v3.base_pb2.Metadata | None = ..., response_flags: ResponseFlags | None = ..., upstream_request_attempt_count: int | None = ..., access_log_type: int | None = ...) -> None: ...
 class ResponseFlags(Message):
     no_healthy_upstream: bool
     upstream_connection_failure: bool
@@ -61,19 +46,7 @@ class ResponseFlags(Message):
     upstream_remote_reset: bool
     upstream_request_timeout: bool
     upstream_retry_limit_exceeded: bool
-    def __init__(
-        self,
-        *,
-        no_healthy_upstream: bool | None = ...,
-        upstream_connection_failure: bool | None = ...,
-        upstream_connection_termination: bool | None = ...,
-        upstream_remote_reset: bool | None = ...,
-        upstream_request_timeout: bool | None = ...,
-        upstream_retry_limit_exceeded: bool | None = ...,
-    ) -> None: ...
-
+    def __init__(self, *, no_healthy_upstream: bool | None = ..., upstream_connection_failure: bool | None = ..., upstream_connection_termination: bool | None = ..., upstream_remote_reset: bool | None = ..., upstream_request_timeout: bool | None = ..., upstream_retry_limit_exceeded: bool | None = ...) -> None: ...
 class HTTPResponseProperties(Message):
     response_code: google.protobuf.wrappers_pb2.UInt32Value
-    def __init__(
-        self, *, response_code: google.protobuf.wrappers_pb2.UInt32Value | None = ...
-    ) -> None: ...
+    def __init__(self, *, response_code: google.protobuf.wrappers_pb2.UInt32Value | None = ...) -> None: ...

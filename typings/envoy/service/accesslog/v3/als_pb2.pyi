@@ -11,19 +11,9 @@ from google.protobuf.message import Message
 
 class StreamAccessLogsMessage(Message):
     http_logs: StreamAccessLogsMessage.HTTPAccessLogEntries
-    def __init__(
-        self, *, http_logs: StreamAccessLogsMessage.HTTPAccessLogEntries | None = ...
-    ) -> None: ...
+    def __init__(self, *, http_logs: StreamAccessLogsMessage.HTTPAccessLogEntries | None = ...) -> None: ...
     class HTTPAccessLogEntries(Message):
-        log_entry: RepeatedCompositeFieldContainer[
-            envoy.data.accesslog.v3.accesslog_pb2.HTTPAccessLogEntry
-        ]
-        def __init__(
-            self,
-            *,
-            log_entry: Iterable[envoy.data.accesslog.v3.accesslog_pb2.HTTPAccessLogEntry]
-            | None = ...,
-        ) -> None: ...
-
+        log_entry: RepeatedCompositeFieldContainer[envoy.data.accesslog.v3.accesslog_pb2.HTTPAccessLogEntry]
+        def __init__(self, *, log_entry: Iterable[envoy.data.accesslog.v3.accesslog_pb2.HTTPAccessLogEntry] | None = ...) -> None: ...
 class StreamAccessLogsResponse(Message):
     def __init__(self) -> None: ...

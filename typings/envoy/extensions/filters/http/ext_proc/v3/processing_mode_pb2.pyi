@@ -24,13 +24,4 @@ class ProcessingMode(Message):
     response_body_mode: int
     request_trailer_mode: int
     response_trailer_mode: int
-    def __init__(
-        self,
-        *,
-        request_header_mode: int | None = ...,
-        response_header_mode: int | None = ...,
-        request_body_mode: int | None = ...,
-        response_body_mode: int | None = ...,
-        request_trailer_mode: int | None = ...,
-        response_trailer_mode: int | None = ...,
-    ) -> None: ...
+    def __init__(self, *, request_header_mode: int | None = ..., response_header_mode: int | None = ..., request_body_mode: int | None = ..., response_body_mode: int | None = ..., request_trailer_mode: int | None = ..., response_trailer_mode: int | None = ...) -> None: ...
