@@ -128,6 +128,28 @@ def test_after_aborts_the_ledger_is_never_above_the_engine(gateway):
     assert all(row["completion_tokens"] < 2000 for row in rows)
 
 
+def told(stream):
+    """What a stream says, however vLLM cut it: it joins tokens into one event when it lags behind.
+
+    Byte for byte is proven on recorded streams and on the built-in engine, which never joins.
+    """
+    volatile = ("id", "created", "system_fingerprint")
+    first, *rest = ({k: v for k, v in e.items() if k not in volatile} for e in stream)
+    usage = [e for e in rest if not e["choices"]]
+    for event in usage:
+        event["usage"]["prompt_tokens_details"] = None  # the second call finds more in the cache
+    answers = [e for e in rest if e["choices"]]
+    choices = [e["choices"][0] for e in answers]
+    return {
+        "first": first,
+        "text": "".join(choice["delta"].get("content") or "" for choice in choices),
+        "ends": [choice["finish_reason"] for choice in choices][-1],
+        "members": {tuple(e) for e in answers},
+        "usage": usage,
+        "order": [bool(e["choices"]) for e in rest][-1],
+    }
+
+
 @pytest.mark.parametrize("options", [None, {"include_usage": True}])
 def test_a_stream_is_vllms_own(gateway, options):
     body = chat(5, stream=True, seed=7, temperature=0, max_tokens=20)
@@ -137,15 +159,7 @@ def test_a_stream_is_vllms_own(gateway, options):
     direct = events(httpx.post(f"http://{endpoint}{CHAT}", json=body, timeout=60).text)
     with gateway.http() as http:
         through = events(http.post(CHAT, json=body).text)
-
-    def comparable(event):
-        volatile = ("id", "created", "system_fingerprint")
-        kept = {name: value for name, value in event.items() if name not in volatile}
-        if kept.get("usage"):
-            kept["usage"] = {**kept["usage"], "prompt_tokens_details": None}
-        return json.dumps(kept)
-
-    assert [comparable(e) for e in through] == [comparable(e) for e in direct]
+    assert told(through) == told(direct)
 
 
 def test_the_sdk_and_errors(gateway):
