@@ -35,6 +35,7 @@ test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: s
 
 bench: .venv/.stamp .tools/.stamp ## what the gateway costs, beside bare Envoy and an echo
 	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench.credentials
 
 fix: .venv/.stamp ## format, and mend what ruff can
 	$(BIN)/ruff format .
