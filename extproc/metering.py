@@ -9,7 +9,8 @@ class PrometheusMeter:
     """One per worker; the settle process adds the workers up."""
 
     def __init__(self) -> None:
-        self.metrics = WorkerMetrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        self.metrics = WorkerMetrics(self.registry)
 
     def decided(self, outcome: str, seconds: float) -> None:
         self.metrics.decided(outcome, seconds)

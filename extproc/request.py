@@ -29,7 +29,7 @@ class Fact(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """What the client sent, plus the facts known so far.
 
-    A struct, because a new one is made for every fact: 0.3 us, where a frozen dataclass takes 2.
+    A struct, because a new one is made for every fact: 0.2 us, where a frozen dataclass took 1.8.
     """
 
     settle_key: str

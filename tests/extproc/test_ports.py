@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from prometheus_client import generate_latest
 
 from extproc.health import HealthView
 from extproc.metering import PrometheusMeter
@@ -50,6 +51,15 @@ def test_a_meter_takes_whatever_happens(meter):
         meter.decided(outcome, 1e6)
     meter.filter_fault("pick")
     meter.wire_fault("order")
+    if isinstance(meter, MemoryMeter):
+        assert meter.decisions == {"forward": 2, "deny": 2, "reply": 2, "fault": 2}
+        assert meter.faults == {"pick": 1, "order": 1}
+    else:
+        text = generate_latest(meter.registry).decode()
+        for outcome in ("forward", "deny", "reply", "fault"):
+            assert f'headgate_decision_seconds_count{{outcome="{outcome}"}} 2.0' in text
+        assert 'headgate_filter_faults_total{filter="pick"} 1.0' in text
+        assert 'headgate_wire_faults_total{kind="order"} 1.0' in text
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
