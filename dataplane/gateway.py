@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -59,6 +60,8 @@ class Pool:
 
     name: str
     endpoints: tuple[str, ...]
+    labels: Mapping[str, Mapping[str, str | float]] = field(default_factory=dict)
+    """By endpoint: what the access log is to say of the one that served."""
 
     def __post_init__(self) -> None:
         if not POOL_NAME.fullmatch(self.name):

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -43,7 +44,10 @@ def render(gateway: Gateway) -> str:
 
 def endpoints(pool: Pool) -> str:
     """The pool's endpoints as the DiscoveryResponse that Envoy reads from a file (JSON, which is YAML)."""
-    hosts = [socket_address(parse_endpoint(endpoint)) for endpoint in pool.endpoints]
+    hosts = [
+        {**socket_address(parse_endpoint(each)), **metadata(pool.labels.get(each, {}))}
+        for each in pool.endpoints
+    ]
     assignment = {
         "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
         "cluster_name": f"pool/{pool.name}",
@@ -55,6 +59,10 @@ def endpoints(pool: Pool) -> str:
 def socket_address(endpoint: Endpoint) -> dict[str, object]:
     address = {"address": endpoint.ip, "port_value": endpoint.port}
     return {"endpoint": {"address": {"socket_address": address}}}
+
+
+def metadata(labels: Mapping[str, str | float]) -> dict[str, object]:
+    return {"metadata": {"filter_metadata": {"headgate": dict(labels)}}} if labels else {}
 
 
 def write(text: str, path: Path) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 import msgspec
 
 from extproc import errors
-from extproc.decision import Deny, Judged, Reply
+from extproc.decision import Deny, Judged, Pause, Relay, Reply
 from extproc.filter import AnswerMode
 from extproc.request import Model, Payload, Request, Route, Scalar
 
 NAMESPACE = "headgate"
 """Dynamic metadata that settle reads back from the access logs."""
+USAGE_NAMESPACE = "headgate.usage"
+"""Dynamic metadata in which `dataplane/usage.lua` leaves what the engine said of its tokens."""
 ENDPOINT_NAMESPACE = "envoy.lb"
 ENDPOINT_KEY = "x-gateway-destination-endpoint"
 """Endpoint Picker Protocol (proposal 004): as header and as metadata, with the same value."""
@@ -43,6 +45,14 @@ class Forward(msgspec.Struct, frozen=True):
     body: bytes
     set_headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     remove_headers: tuple[str, ...] = ()
+
+
+class HandOver(msgspec.Struct, frozen=True):
+    """Send the request to a service beside the gateway as it is, told who asks."""
+
+    metadata: Metadata
+    set_headers: Mapping[str, str]
+    remove_headers: tuple[str, ...] = SECRETS
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -87,13 +97,24 @@ def forward(request: Request, policy: str) -> Forward:
     )
 
 
+def hand_over(request: Request, relay: Relay, policy: str) -> HandOver:
+    return HandOver(
+        metadata={NAMESPACE: {**request.witness(), "policy": policy}},
+        set_headers={
+            **relay.headers,
+            POOL_HEADER: relay.pool,
+            "traceparent": request.traceparent,
+        },
+    )
+
+
 def stop(judged: Judged, policy: str) -> Answer:
     """Answer for the gateway: a refusal in the client's shape, or a reply that needs no engine."""
     known: dict[str, Scalar] = {**judged.request.witness(), "policy": policy}
     match judged.stop:
         case Deny() as deny:
             kind = deny.reason.value
-            headers = {"content-type": "application/json"}
+            headers = {"content-type": "application/json", **deny.headers}
             if deny.retry_after_s:
                 headers["retry-after"] = str(deny.retry_after_s)
             if deny.allow:
@@ -106,8 +127,8 @@ def stop(judged: Judged, policy: str) -> Answer:
         case Reply(body, content_type):
             headers = {"content-type": content_type}
             return Answer(200, body, "headgate_reply", headers, {NAMESPACE: known})
-        case None:
-            raise AssertionError("only a stopped request is answered here")
+        case Relay() | Pause() | None:
+            raise AssertionError("only a request that ends here is answered here")
 
 
 def error_body(request: Request, deny: Deny) -> bytes:

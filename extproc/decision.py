@@ -1,6 +1,6 @@
 """What a filter may decide, and how a request may have ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -18,6 +18,8 @@ class Deny(msgspec.Struct, frozen=True):
     retry_after_s: int = 0
     allow: str = ""
     """The method that would be right, for a 405 (RFC 9110 15.5.6)."""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """More of them, such as what is left of a limit."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -27,30 +29,60 @@ class Reply(msgspec.Struct, frozen=True):
     content_type: str = "application/json"
 
 
-Decision = Request | Reply | Deny
-"""Go on with this request, answer it, or refuse it."""
+class Relay(msgspec.Struct, frozen=True):
+    """Send it to a service beside the gateway, its body unseen. Only while the headers are judged."""
+
+    pool: str
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    """What the service is told of who asks. Clients cannot send `x-headgate-*` themselves."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Not yet: something will be free soon."""
+
+    most_s: float
+    """How long it may take."""
+    decide: Callable[[], Awaitable["Decision"]]
+    """Waits, then decides. Being cancelled means that the client is gone."""
+
+
+Decision = Request | Reply | Deny | Relay | Wait
+"""Go on with this request, answer it, refuse it, hand it over, or let it wait."""
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """The pipeline stands at a `Wait`; `go_on` waits and runs the rest."""
+
+    most_s: float
+    go_on: Callable[[], Awaitable["Judged"]]
 
 
 class Judged(msgspec.Struct, frozen=True):
     """What the pipeline made of a request: all facts found, and why it stopped, if it did."""
 
     request: Request
-    stop: Reply | Deny | None
+    stop: Reply | Deny | Relay | Pause | None
 
     @property
     def outcome(self) -> str:
-        """One word for metrics: `forward`, `reply`, `deny`, or `fault` for a refusal that is ours."""
+        """One word for metrics: `forward`, `relay`, `reply`, `deny`, or `fault` for a refusal that is
+        ours."""
         match self.stop:
             case None:
                 return "forward"
+            case Relay():
+                return "relay"
             case Reply():
                 return "reply"
             case Deny(reason):
                 return "fault" if reason is Reason.FAULT else "deny"
+            case Pause():
+                return "wait"
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a request ended, as Envoy saw it. Told at most once: what must be exact reads the log."""
+    """A request as Envoy saw it, at its end or on the way. Its end is told at most once: what must be
+    exact reads the log."""
 
     witness: Mapping[str, Scalar]
     """What the filters left in metadata at decision time; empty if none of them was reached."""
@@ -60,3 +92,12 @@ class Outcome(msgspec.Struct, frozen=True):
     """How many endpoints were tried; 0 when none was."""
     failed: Sequence[str]
     """Endpoints that were tried and gave no answer: refused, reset, or silent. Mostly none."""
+    usage: Mapping[str, Scalar] = msgspec.field(default_factory=dict[str, Scalar])
+    """What the engine said of its tokens, by the names in `tokens`; empty if it said nothing."""
+    running: bool = False
+    """It has not ended: Envoy only says that it still runs."""
+
+    def tokens(self, name: str) -> int | None:
+        """Read `prompt_tokens`, `completion_tokens` or `cached_tokens`; None is what nobody said."""
+        told = self.usage.get(name)
+        return int(told) if isinstance(told, int | float) else None

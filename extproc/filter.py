@@ -14,7 +14,7 @@ class AnswerMode(Enum):
     """How much of an answer a filter may need to see. The order is the cost: see DESIGN section 6.
 
     A wish is made in the reply to the request headers, the only place Envoy honours it, so it says
-    what a filter *may* need; when `transform` then needs nothing, we leave all the same.
+    what a filter *may* need; when `transform` then needs nothing, we leave if we can (`Stream`).
     """
 
     NONE = 0
@@ -39,6 +39,12 @@ class BodyTransform(Protocol):
         """Return what is still held back. Called once, after the last `feed`."""
         ...
 
+    @property
+    def over(self) -> bool:
+        """Whether the answer ends with what `feed` just returned, whatever the engine still says.
+        In DUPLEX that stops the engine; in STREAMED the rest is thrown away."""
+        ...
+
 
 class Filter(Protocol):
     """One capability, one file. Only `decide` must be written."""
@@ -50,12 +56,15 @@ class Filter(Protocol):
     on_fault: OnFault = "deny"
     """`continue` withholds `provides` from the order check: one that may be skipped
     guarantees nothing."""
-    answer: ClassVar[AnswerMode] = AnswerMode.NONE
 
     @abstractmethod
     async def decide(self, request: Request) -> Decision:
         """Judge. Any exception is a fault; refusing is returning `Deny`."""
         ...
+
+    def wish(self, request: Request) -> AnswerMode:  # noqa: ARG002 - a default
+        """Say how much of the answer may be needed, by what the headers tell."""
+        return AnswerMode.NONE
 
     def transform(self, request: Request) -> BodyTransform | None:  # noqa: ARG002 - a default
         """Say how to rewrite the answer to this request; None leaves it alone."""
@@ -67,4 +76,8 @@ class Filter(Protocol):
         Any worker may be called, not only the one that decided, and after a crash perhaps none:
         what must be exact is the ledger's.
         """
+        return
+
+    async def renew(self, outcome: Outcome) -> None:  # noqa: ARG002 - a default
+        """Take note that a request still runs: told every ten seconds, by any worker."""
         return

@@ -1,8 +1,9 @@
 """The filters of one policy version, in order. Here, and only here, a fault becomes a refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from functools import partial
 
-from extproc.decision import Deny, Judged, Outcome
+from extproc.decision import Deny, Judged, Outcome, Pause, Wait
 from extproc.errors import PolicyError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.ports import Meter
@@ -29,9 +30,9 @@ class Pipeline:
         self._meter = meter
         # Most filters keep the defaults, and calling a default for each of them takes its time.
         self._rewriting = [f for f in filters if overrides(f.transform, Filter.transform)]
+        self._wishing = [f for f in filters if overrides(f.wish, Filter.wish)]
         self._settling = [f for f in reversed(filters) if overrides(f.settle, Filter.settle)]
-        modes = (each.answer for each in filters)
-        self.answer = max(modes, key=lambda mode: mode.value, default=AnswerMode.NONE)
+        self._renewing = [f for f in filters if overrides(f.renew, Filter.renew)]
 
     async def judge_head(self, request: Request) -> Judged:
         """Run the filters that need no body."""
@@ -42,19 +43,46 @@ class Pipeline:
         return await self._run(self._filters[self._late :], request)
 
     async def _run(self, filters: Sequence[Filter], request: Request) -> Judged:
-        for each in filters:
+        for index, each in enumerate(filters):
             try:
                 decision = await each.decide(request)
             except Exception as exc:
-                self._meter.filter_fault(each.name)
-                log.error(Event.FILTER_FAULT, exc, filter=each.name, request_id=request.request_id)
-                if each.on_fault == "continue":
-                    continue
-                return Judged(request, Deny(Reason.FAULT, "The gateway could not decide."))
-            if not isinstance(decision, Request):
+                decision = self._mend(each, request, exc)
+            if isinstance(decision, Request):
+                request = decision
+            elif isinstance(decision, Wait):
+                go_on = partial(self._go_on, decision, filters[index:], request)
+                return Judged(request, Pause(decision.most_s, go_on))
+            else:
                 return Judged(request, decision)
-            request = decision
         return Judged(request, None)
+
+    async def _go_on(self, wait: Wait, filters: Sequence[Filter], request: Request) -> Judged:
+        """Wait, and go on behind the filter that asked for it. It may ask again."""
+        try:
+            decision = await wait.decide()
+        except Exception as exc:
+            decision = self._mend(filters[0], request, exc)
+        if isinstance(decision, Request):
+            return await self._run(filters[1:], decision)
+        if isinstance(decision, Wait):
+            return Judged(
+                request, Pause(decision.most_s, partial(self._go_on, decision, filters, request))
+            )
+        return Judged(request, decision)
+
+    def _mend(self, each: Filter, request: Request, fault: Exception) -> Request | Deny:
+        self._meter.filter_fault(each.name)
+        log.error(Event.FILTER_FAULT, fault, filter=each.name, request_id=request.request_id)
+        if each.on_fault == "continue":
+            return request
+        return Deny(Reason.FAULT, "The gateway could not decide.")
+
+    def wish(self, request: Request) -> AnswerMode:
+        """Say how much of the answer the filters may need: the most that any of them does."""
+        if not self._wishing:
+            return AnswerMode.NONE
+        return max((each.wish(request) for each in self._wishing), key=lambda mode: mode.value)
 
     def transforms(self, request: Request) -> list[BodyTransform]:
         """Collect how this request's answer is to be rewritten, in pipeline order."""
@@ -66,12 +94,20 @@ class Pipeline:
     async def settle(self, outcome: Outcome) -> None:
         """Settle every filter, last first; a fault in one spares the others."""
         for each in self._settling:
-            try:
-                await each.settle(outcome)
-            except Exception as exc:
-                self._meter.filter_fault(each.name)
-                key = outcome.witness.get("settle_key", "")
-                log.error(Event.SETTLE_FAULT, exc, filter=each.name, settle_key=key)
+            await self._spare(each, each.settle(outcome), outcome)
+
+    async def renew(self, outcome: Outcome) -> None:
+        """Tell every filter that wants to know that a request still runs."""
+        for each in self._renewing:
+            await self._spare(each, each.renew(outcome), outcome)
+
+    async def _spare(self, each: Filter, telling: Awaitable[None], outcome: Outcome) -> None:
+        try:
+            await telling
+        except Exception as exc:
+            self._meter.filter_fault(each.name)
+            key = outcome.witness.get("settle_key", "")
+            log.error(Event.SETTLE_FAULT, exc, filter=each.name, settle_key=key)
 
 
 def overrides(method: object, default: object) -> bool:

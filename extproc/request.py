@@ -129,6 +129,10 @@ class Identity(Fact, frozen=True):
             known["project"] = self.project
         if self.user:
             known["user"] = self.user
+        if self.groups:
+            known["groups"] = ",".join(sorted(self.groups))
+        if self.region:
+            known["region"] = self.region
         return known
 
     def may_use(self, model: str) -> bool:
@@ -172,14 +176,19 @@ class Model(Fact, frozen=True):
     """The name the engines know it by."""
     track: str = "stable"
     version: str = "1"
+    price: str = ""
+    """US dollars for a million tokens, `INPUT/CACHED/OUTPUT`; empty where there is none."""
 
     def witness(self) -> Mapping[str, Scalar]:
-        return {
+        known = {
             "model": self.name,
             "pool": self.pool,
             "track": self.track,
             "version": self.version,
         }
+        if self.price:
+            known["price"] = self.price
+        return known
 
 
 class Payload(Fact, frozen=True):

@@ -2,9 +2,10 @@
 
     head -> judge_head -> admit -> body -> judge_body -> forward -> leave
 
-A request that is refused or answered on the way stops there. One that is forwarded is not followed:
-we end the RPC, Envoy moves the answer, and its access log tells how it ended (`ledger/`). Only when
-a filter has to rewrite the answer do we stay for it.
+A request that is refused or answered on the way stops there; one for a service beside the gateway is
+handed over, body unseen. One that is forwarded is not followed: we end the RPC, Envoy moves the
+answer, and its access log tells how it ended (`ledger/`). Only when a filter has to rewrite the answer
+do we stay for it.
 """
 
 from collections.abc import AsyncIterator
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from extproc import action
-from extproc.action import Admit, Answer, Forward
+from extproc.action import Admit, Answer, Forward, HandOver
 from extproc.budget import ByteBudget, Held
-from extproc.decision import Deny, Judged
+from extproc.decision import Deny, Judged, Pause, Relay
 from extproc.filter import BodyTransform
 from extproc.pipeline import Pipeline
 from extproc.ports import Meter
@@ -42,6 +43,12 @@ class Stream(Protocol):
     async def body(self, held: Held) -> bytes | Deny: ...
     async def forward(self, forward: Forward) -> None: ...
     async def answer(self, answer: Answer) -> None: ...
+    async def hand_over(self, hand_over: HandOver, held: Held) -> None: ...
+
+    async def stretch(self, most_s: float) -> None:
+        """Ask Envoy for patience: this decision may take that long. Envoy heeds it once for each
+        message, up to its own `max_message_timeout`."""
+        ...
 
     @property
     def may_leave(self) -> bool:
@@ -56,6 +63,10 @@ class Stream(Protocol):
         """Let this go out instead of the chunk just received."""
         ...
 
+    async def end(self, data: bytes) -> None:
+        """Let this go out instead of the chunk just received, and nothing after it."""
+        ...
+
 
 async def serve(stream: Stream, pipeline: Pipeline, budget: ByteBudget, meter: Meter) -> None:
     """Serve one stream under the policy it began with; a reload does not reach it."""
@@ -63,7 +74,10 @@ async def serve(stream: Stream, pipeline: Pipeline, budget: ByteBudget, meter: M
     spent = Stopwatch()
     with budget.hold() as held:
         judged = await judge(stream, request, pipeline, held, spent)
-        if judged.stop:
+        if isinstance(judged.stop, Relay):
+            hand_over = action.hand_over(judged.request, judged.stop, pipeline.version)
+            await stream.hand_over(hand_over, held)
+        elif judged.stop:
             await stream.answer(action.stop(judged, pipeline.version))
         else:
             await stream.forward(action.forward(judged.request, pipeline.version))
@@ -79,26 +93,42 @@ async def judge(
     stream: Stream, request: Request, pipeline: Pipeline, held: Held, spent: Stopwatch
 ) -> Judged:
     """Headers first, then the body, which is not even asked for when the headers are refused."""
-    judged = await pipeline.judge_head(request)
+    judged = await wait(stream, await pipeline.judge_head(request), spent)
     if judged.stop:
         return judged
     if denial := held.expect(request.announced_bytes):
         return Judged(judged.request, denial)
-    await stream.admit(action.admit(judged.request, pipeline.answer, pipeline.version))
+    wish = pipeline.wish(judged.request)
+    await stream.admit(action.admit(judged.request, wish, pipeline.version))
     spent.stop()  # how long the client takes to send it is not ours
     body = await stream.body(held)
     spent.go_on()
     if isinstance(body, Deny):
         return Judged(judged.request, body)
-    return await pipeline.judge_body(judged.request.having(Body(body)))
+    judged = await pipeline.judge_body(judged.request.having(Body(body)))
+    return await wait(stream, judged, spent)
+
+
+async def wait(stream: Stream, judged: Judged, spent: Stopwatch) -> Judged:
+    """Let it wait for as long as a filter wants it to: time that is not ours."""
+    while isinstance(judged.stop, Pause):
+        await stream.stretch(judged.stop.most_s)
+        spent.stop()
+        judged = await judged.stop.go_on()
+        spent.go_on()
+    return judged
 
 
 async def rewrite(stream: Stream, transforms: list[BodyTransform]) -> None:
-    """Pass the answer through, as the transforms change it, to its end."""
+    """Pass the answer through, as the transforms change it, to its end or to theirs."""
     async for chunk in stream.chunks():
-        data = chunk.data
+        data, over = chunk.data, False
         for transform in transforms:
             data = transform.feed(data)
-            if chunk.last:
+            over = over or transform.over
+            if chunk.last or over:
                 data += transform.finish()
+        if over and not chunk.last:
+            await stream.end(data)
+            return
         await stream.replace(data)

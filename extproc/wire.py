@@ -29,7 +29,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     TrailersResponse,
 )
 
-from extproc.action import Admit, Answer, Forward, Metadata
+from extproc.action import Admit, Answer, Forward, HandOver, Metadata
 from extproc.arrive import arrive
 from extproc.budget import Held
 from extproc.decision import Deny
@@ -200,6 +200,22 @@ class EnvoyStream:
             )
             await self._rpc.write(message)
 
+    async def hand_over(self, hand_over: HandOver, held: Held) -> None:
+        """Reply to the headers so that the body passes by; where it cannot, pass it on ourselves."""
+        if self._holds_head and not self._bodyless:
+            body = await self.body(held)
+            if isinstance(body, Deny):
+                raise WireError("hand_over", "the body of a request to hand over is too large")
+        else:
+            self._bodyless, body = True, b""
+        forward = Forward(hand_over.metadata, body, hand_over.set_headers, hand_over.remove_headers)
+        await self.forward(forward)
+
+    async def stretch(self, most_s: float) -> None:
+        message = ProcessingResponse()
+        message.override_message_timeout.FromNanoseconds(round(most_s * 1e9))
+        await self._rpc.write(message)
+
     async def answer(self, answer: Answer) -> None:
         message = ProcessingResponse()
         immediate = message.immediate_response
@@ -255,6 +271,16 @@ class EnvoyStream:
             await self._rpc.write(ProcessingResponse(response_body=reply))
         elif data:
             raise WireError("held_at_trailers", "trailers came while answer bytes were held back")
+
+    async def end(self, data: bytes) -> None:
+        if self._answer_mode == DUPLEX:
+            await self._send_pieces(data, last=True, request=False)
+            while await self._rpc.read():  # the engine is stopped by Envoy; see `may_leave`
+                pass
+            return
+        await self.replace(data)
+        async for _ in self.chunks():
+            await self.replace(b"")
 
     async def _read(self, *kinds: str) -> ProcessingRequest:
         message = await self._rpc.read()

@@ -11,7 +11,7 @@ from envoy.data.accesslog.v3 import accesslog_pb2
 from envoy.data.accesslog.v3.accesslog_pb2 import AccessLogCommon, HTTPAccessLogEntry
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage
 
-from extproc.action import ENDPOINT_KEY, ENDPOINT_NAMESPACE, NAMESPACE
+from extproc.action import ENDPOINT_KEY, ENDPOINT_NAMESPACE, NAMESPACE, USAGE_NAMESPACE
 from extproc.decision import Outcome
 from extproc.pipeline import Pipeline
 from extproc.protobuf import StructView
@@ -20,10 +20,12 @@ from extproc.protobuf import StructView
 async def settle_all(
     messages: AsyncIterable[StreamAccessLogsMessage], current: "CurrentPipeline"
 ) -> None:
-    """Settle every request whose end is told, under the policy in force now."""
+    """Settle every request whose end is told, renew every one that still runs, under the policy in
+    force now."""
     async for message in messages:
         for outcome in outcomes(message.http_logs.log_entry):
-            await current.pipeline.settle(outcome)
+            pipeline = current.pipeline
+            await (pipeline.renew(outcome) if outcome.running else pipeline.settle(outcome))
 
 
 class CurrentPipeline:
@@ -34,16 +36,21 @@ class CurrentPipeline:
 
 
 def outcomes(entries: Iterable[HTTPAccessLogEntry]) -> Iterable[Outcome]:
-    """Pick the end entries; beginnings and periodic ones are not ends."""
+    """Pick the entries that tell of an end, or that a request which was decided on still runs."""
     for entry in entries:
         common = entry.common_properties
-        if common.access_log_type == accesslog_pb2.DownstreamEnd:
-            metadata = common.metadata.filter_metadata
+        metadata = common.metadata.filter_metadata
+        running = common.access_log_type == accesslog_pb2.DownstreamPeriodic
+        if common.access_log_type == accesslog_pb2.DownstreamEnd or (
+            running and NAMESPACE in metadata
+        ):
             yield Outcome(
                 witness=StructView(metadata.get(NAMESPACE)),
                 status=entry.response.response_code.value,
                 attempts=common.upstream_request_attempt_count,
-                failed=find_failed(common),
+                failed=() if running else find_failed(common),
+                usage=StructView(metadata.get(USAGE_NAMESPACE)),
+                running=running,
             )
 
 

@@ -47,6 +47,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
             "immediate_response",
             "dynamic_metadata",
             "mode_override",
+            "override_message_timeout",
         ),
         "ProtocolConfiguration": (
             "request_body_mode",
@@ -178,7 +179,8 @@ def stub(module: str) -> str:
             if inner is not None:
                 body += ["    " + line for line in class_lines(nested, inner, module)]
     text = "\n".join(body)
-    known = (*FIELDS, "google.protobuf.struct_pb2", "google.protobuf.wrappers_pb2")
+    shared = (f"google.protobuf.{name}_pb2" for name in ("duration", "struct", "wrappers"))
+    known = (*FIELDS, *shared)
     imports = sorted({m for m in known if f"{m}." in text})
     head = ["from collections.abc import Iterable, Mapping", ""]
     head += [f"import {name}" for name in imports]

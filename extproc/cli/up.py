@@ -181,7 +181,10 @@ class Up:
             address=self._plan.address,
             files=Files.under(layout.root),
             worker_sockets=tuple(layout.worker_socket(n) for n in range(self._plan.workers)),
-            pools=tuple(Pool(pool.name, pool.endpoints) for pool in policy.pools),
+            pools=tuple(
+                Pool(pool.name, pool.endpoints, {e: pool.labels_of(e) for e in pool.endpoints})
+                for pool in policy.pools
+            ),
         )
 
     def _tell_endpoints(self, policy: Policy) -> None:

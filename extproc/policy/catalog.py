@@ -26,10 +26,10 @@ def read_price(given: object) -> object:
     return repr(given) if isinstance(given, float) else given
 
 
-Price = Annotated[
-    Decimal, BeforeValidator(read_price), Field(ge=0, max_digits=15, decimal_places=9)
-]
-"""US dollars for a million tokens, exact."""
+Price = Annotated[Decimal, BeforeValidator(read_price), Field(ge=0, le=100_000, decimal_places=6)]
+"""US dollars for a million tokens, exact. With six decimals every cost is a whole number of 1e-12
+dollars, and with this maximum that of the longest request fits 64 bits."""
+Amount = Annotated[FiniteFloat, Field(gt=0, le=1e9)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Modality = Literal["text", "image", "audio", "video"]
 Parameter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -69,12 +69,45 @@ Defaults = dict[Settable, Annotated[JsonValue, AfterValidator(check_given)]]
 Clamps = dict[Settable, "Bounds"]
 
 
+class LabelsPolicy(Strict):
+    """What the ledger is to know of an endpoint: where it runs, and what running it costs."""
+
+    cluster: Word | None = None
+    gpu: Word | None = None  # its kind: H100, L4
+    gpus: Annotated[int, Field(ge=1, le=1024)] | None = None  # how many it has; none: 1
+    prefill_tokens_per_s: Amount | None = None  # both rates together give GPU time
+    decode_tokens_per_s: Amount | None = None
+    watts: Amount | None = None  # of one GPU: energy
+    usd_per_gpu_hour: Amount | None = None
+    usd_per_kwh: Amount | None = None
+
+    @model_validator(mode="after")
+    def check_rates(self) -> Self:
+        if (self.prefill_tokens_per_s is None) != (self.decode_tokens_per_s is None):
+            raise ValueError("give both prefill_tokens_per_s and decode_tokens_per_s, or neither")
+        return self
+
+
 class PoolPolicy(Strict):
     """Endpoints that serve the same model version."""
 
     name: Word
     engine: Literal["vllm", "sim"] = "vllm"
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)]
+    labels: LabelsPolicy = LabelsPolicy()
+    endpoint_labels: dict[Endpoint, LabelsPolicy] = Field(default_factory=dict)  # where they differ
+
+    @model_validator(mode="after")
+    def check_labelled(self) -> Self:
+        if strangers := sorted(set(self.endpoint_labels) - set(self.endpoints)):
+            raise ValueError(f"endpoint_labels: {strangers[0]} is no endpoint of this pool")
+        return self
+
+    def labels_of(self, endpoint: str) -> dict[str, str | float]:
+        """Join what is known of one endpoint with what holds for all; nothing that is not known."""
+        own = self.endpoint_labels.get(endpoint, LabelsPolicy())
+        both = (self.labels.model_dump(exclude_none=True), own.model_dump(exclude_none=True))
+        return both[0] | both[1]
 
 
 class PricePolicy(Strict):
@@ -83,6 +116,11 @@ class PricePolicy(Strict):
     input_usd: Price
     output_usd: Price
     cached_usd: Price | None = None  # for cached prompt tokens; none: as input
+
+    def __str__(self) -> str:
+        """`0.15/0.075/0.6`: input, cached, output, as it travels to the ledger with each request."""
+        cached = self.input_usd if self.cached_usd is None else self.cached_usd
+        return "/".join(f"{usd.normalize():f}" for usd in (self.input_usd, cached, self.output_usd))
 
 
 class TrackPolicy(Strict):

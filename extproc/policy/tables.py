@@ -99,7 +99,8 @@ def model_table(policy: Policy) -> Mapping[str, Tracks]:
 
 def share(model: ModelPolicy, track: TrackPolicy) -> Share:
     served_as = track.served_as or model.name
-    served = Model(model.name, track.pool, served_as, track.track, track.version)
+    price = str(model.price) if model.price else ""
+    served = Model(model.name, track.pool, served_as, track.track, track.version, price)
     return Share(served, track.weight)
 
 

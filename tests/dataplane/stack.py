@@ -96,7 +96,14 @@ async def run_stack(*, workers: int = 1, **settings: object) -> AsyncIterator[St
                 port=0,
                 files=Files.under(state),
                 worker_sockets=tuple(worker.socket for worker in running),
-                pools=(Pool("tiny", (first.endpoint, second.endpoint)), Pool("empty", ())),
+                pools=(
+                    Pool(
+                        "tiny",
+                        (first.endpoint, second.endpoint),
+                        {first.endpoint: {"gpu": "L4", "gpus": 2}},
+                    ),
+                    Pool("empty", ()),
+                ),
                 **settings,
             )
             bootstrap = state / "envoy" / "bootstrap.yaml"

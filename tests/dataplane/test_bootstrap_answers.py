@@ -128,6 +128,15 @@ async def test_an_engine_that_dies_midway_is_counted_so_far(stack):
     assert entry["usage"] == {"prompt_tokens": 5, "completion_tokens": 2}
 
 
+async def test_the_log_has_the_labels_of_the_endpoint_that_served(stack):
+    for engine, labels in zip(stack.engines, ({"gpu": "L4", "gpus": 2}, None), strict=True):
+        request_id = f"served-by-{engine.endpoint}"
+        wanted = {"x-request-id": request_id} | order(endpoints=engine.endpoint)
+        assert (await stack.post(wanted)).status_code == 200
+        [entry] = await stack.log_entries(request_id)
+        assert (entry["endpoint"], entry["endpoint_labels"]) == (engine.endpoint, labels)
+
+
 async def test_the_model_is_named_only_when_there_is_one(stack):
     answer = await stack.post(order(track="canary", version="v2"))
     named = {"x-headgate-model": "tiny-chat", "x-headgate-track": "canary"}
@@ -150,6 +159,7 @@ async def test_the_json_log(stack):
     endpoints = {engine.endpoint for engine in stack.engines}
     assert entry.pop("time").endswith("Z")
     assert entry.pop("endpoint") in endpoints
+    entry.pop("endpoint_labels")  # see above
     assert 100_000 <= entry.pop("ttft_us") <= entry.pop("latency_us") < 2_000_000
     assert entry == {
         "type": "DownstreamEnd",

@@ -69,6 +69,15 @@ def test_endpoints_are_a_discovery_response():
     ]
 
 
+def test_labels_go_with_their_endpoint():
+    labels = {"127.0.0.1:8000": {"gpu": "L4", "gpus": 2}, "127.0.0.1:8001": {}}
+    text = endpoints(Pool("tiny", ("127.0.0.1:8000", "127.0.0.1:8001"), labels))
+    check_types(text, DISCOVERY_RESPONSE)
+    first, second = yaml.safe_load(text)["resources"][0]["endpoints"][0]["lb_endpoints"]
+    assert first["metadata"] == {"filter_metadata": {"headgate": {"gpu": "L4", "gpus": 2}}}
+    assert "metadata" not in second
+
+
 def test_a_file_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "tiny.yaml"
     write("old", path)

@@ -24,7 +24,10 @@ async def test_only_decide_must_be_written():
     assert one.transform(BARE) is None
     await one.settle(Outcome({}, 200, 1, ()))
     assert (one.needs, one.provides, one.on_fault) == (frozenset(), frozenset(), "deny")
-    assert one.answer is AnswerMode.NONE, "no byte of an answer is asked for unless somebody does"
+    await one.renew(Outcome({}, 0, 1, (), running=True))
+    assert one.wish(BARE) is AnswerMode.NONE, (
+        "no byte of an answer is asked for unless somebody does"
+    )
 
 
 def test_one_that_cannot_decide_cannot_be_made():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.decision import Deny, Outcome, Reply
+from extproc.decision import Deny, Outcome, Reply, Wait
 from extproc.errors import PolicyError, Reason
 from extproc.filter import AnswerMode, Filter
 from extproc.pipeline import Pipeline, check_order
@@ -32,7 +32,7 @@ class Step(Filter):
         self.seen = [] if seen is None else seen
         self.outcome = outcome
         self.on_fault = changes.get("on_fault", "deny")
-        self.answer = changes.get("answer", AnswerMode.NONE)
+        self.mode = changes.get("answer", AnswerMode.NONE)
         self.rewrite = changes.get("rewrite")
 
     async def decide(self, request):
@@ -44,6 +44,9 @@ class Step(Filter):
         for kind in self.provides:
             request = request.having(FACTS[kind])
         return request
+
+    def wish(self, request):
+        return self.mode
 
     def transform(self, request):
         return self.rewrite
@@ -124,7 +127,7 @@ async def test_an_empty_pipeline_lets_everything_pass():
     pipeline, _ = build()
     judged = await judge(pipeline)
     assert judged.stop is None
-    assert pipeline.answer is AnswerMode.NONE
+    assert pipeline.wish(BARE) is AnswerMode.NONE
     assert pipeline.transforms(BARE) == []
     await pipeline.settle(Outcome({}, 200, 1, ()))
 
@@ -197,7 +200,67 @@ async def test_being_cancelled_is_no_fault(on_fault):
 )
 def test_the_answer_is_shown_as_far_as_the_neediest_filter_asks(modes, needed):
     pipeline, _ = build(*(Step(f"f{i}", answer=mode) for i, mode in enumerate(modes)))
-    assert pipeline.answer is needed
+    assert pipeline.wish(BARE) is needed
+
+
+def waiting(*decisions):
+    """Waits that follow each other; the last decision stands at the end."""
+    first, *rest = decisions
+
+    async def decide():
+        if isinstance(first, BaseException):
+            raise first
+        return first
+
+    if not rest:
+        return Wait(2.5, decide)
+
+    async def again():
+        return waiting(*rest)
+
+    return Wait(1.5, again)
+
+
+async def test_a_filter_may_wait_and_the_rest_goes_on_behind_it():
+    seen = []
+    found = BARE.having(FACTS[Identity])
+    pipeline, _ = build(
+        Step("a", seen=seen),
+        Step("b", seen=seen, outcome=waiting(None, found)),
+        Step("c", seen=seen),
+    )
+    judged = await pipeline.judge_head(BARE)
+    assert (judged.stop.most_s, seen) == (1.5, ["a", "b"])
+    judged = await judged.stop.go_on()
+    assert (judged.stop.most_s, seen) == (2.5, ["a", "b"])
+    judged = await judged.stop.go_on()
+    assert (judged.stop, judged.request, seen) == (None, found, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("on_fault", ["deny", "continue"])
+async def test_a_wait_may_end_in_a_refusal_or_in_a_fault(on_fault):
+    no = Deny(Reason.METHOD, "no")
+    pipeline, meter = build(Step("a", outcome=waiting(no)))
+    judged = await (await pipeline.judge_head(BARE)).stop.go_on()
+    assert (judged.stop, meter.faults) == (no, {})
+    broken = Step("a", outcome=waiting(ZeroDivisionError()), on_fault=on_fault)
+    pipeline, meter = build(broken)
+    judged = await (await pipeline.judge_head(BARE)).stop.go_on()
+    assert meter.faults == {"a": 1}
+    assert judged.outcome == ("forward" if on_fault == "continue" else "fault")
+
+
+async def test_those_who_want_to_know_are_told_that_a_request_still_runs():
+    class Renewed(Step):
+        async def renew(self, outcome):
+            await self.settle(outcome)
+
+    seen = []
+    pipeline, meter = build(
+        Renewed("a", seen=seen, outcome=ZeroDivisionError()), Renewed("b", seen=seen), Step("c")
+    )
+    await pipeline.renew(Outcome({}, 0, 1, (), running=True))
+    assert (seen, meter.faults) == (["a", "b"], {"a": 1})
 
 
 def test_transforms_come_in_the_order_of_the_filters():

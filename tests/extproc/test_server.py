@@ -67,6 +67,8 @@ class Incomplete(Filter):
 
 
 class Broken:
+    over = False
+
     def feed(self, chunk):
         raise ZeroDivisionError
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.budget import LARGE_BYTES, MAX_HELD_BYTES, ByteBudget
-from extproc.decision import Deny, Reply
+from extproc.decision import Deny, Relay, Reply, Wait
 from extproc.errors import DownstreamGoneError, Reason, WireError
 from extproc.filter import Filter
 from extproc.pipeline import Pipeline
@@ -72,6 +72,17 @@ class Script:
     async def replace(self, data):
         self.replaced.append(data)
 
+    async def end(self, data):
+        self.told.append("end")
+        self.replaced.append(data)
+
+    async def hand_over(self, hand_over, held):
+        self.told.append("hand over")
+        self.forwarded = hand_over
+
+    async def stretch(self, most_s):
+        self.told.append(f"stretch {most_s}")
+
 
 class Head(Filter):
     """Decides at the head, as told."""
@@ -104,6 +115,8 @@ class Late(Head):
 
 class Hold:
     """Puts `mark` around every byte, one byte late: what `finish` returns matters."""
+
+    over = False
 
     def __init__(self, mark):
         self.mark, self.held = mark, b""
@@ -317,6 +330,51 @@ async def test_a_rewritten_answer_is_counted_when_it_was_decided():
         await serve(script, pipeline, ByteBudget(1000), meter)
     assert meter.decisions == {"forward": 1}
     assert script.replaced == [], "what could not be rewritten must not go out"
+
+
+class Stop(Hold):
+    """Has heard enough at the first `!`."""
+
+    def feed(self, chunk):
+        self.over = self.over or b"!" in chunk
+        return super().feed(chunk)
+
+
+async def test_a_transform_may_end_the_answer():
+    script = Script(chunks=[b"a", b"b!", b"c", b""])
+    await play(script, Late(transform=lambda: Stop(b"-")), Late(transform=lambda: Hold(b"")))
+    assert b"".join(script.replaced) == b"-a-b-!.."
+    assert script.told[-1] == "end"
+
+
+async def test_an_answer_that_ends_by_itself_is_not_ended_again():
+    script = Script(chunks=[b"a", b"!"])
+    await play(script, Late(transform=lambda: Stop(b"")))
+    assert b"".join(script.replaced) == b"a!."
+    assert "end" not in script.told
+
+
+async def test_what_is_handed_over_is_not_read():
+    script = Script()
+    meter = await play(script, Head(Relay("sidecar", {"x-headgate-tenant": "acme"})), Late())
+    assert script.told == ["head", "hand over"]
+    assert script.forwarded.set_headers["x-headgate-pool"] == "sidecar"
+    assert script.forwarded.set_headers["x-headgate-tenant"] == "acme"
+    assert "authorization" in script.forwarded.remove_headers
+    assert meter.decisions == {"relay": 1}
+
+
+@pytest.mark.parametrize("kind", [Head, Late])
+async def test_a_wait_is_told_to_envoy_and_is_not_our_time(kind):
+    async def decide():
+        await asyncio.sleep(0.05)
+        return Deny(Reason.METHOD, "no")
+
+    script = Script()
+    meter = await play(script, kind(Wait(3.0, decide)), Late())
+    assert script.told[-2:] == ["stretch 3.0", "answer"]
+    assert meter.decisions == {"deny": 1}
+    assert meter.seconds[0] < 0.05
 
 
 async def test_rewriting_without_a_transform_passes_all_on():

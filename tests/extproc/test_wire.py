@@ -16,6 +16,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extproc.action import HandOver
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
 from extproc.dialects.sse import Splitter
 from extproc.errors import DownstreamGoneError, WireError
@@ -40,7 +41,7 @@ class Decide(Filter):
     needs = frozenset({Body})
 
     def __init__(self, transform=None, mode=AnswerMode.NONE, pad=""):
-        self.make, self.answer, self.pad = transform, mode, pad
+        self.make, self.mode, self.pad = transform, mode, pad
 
     async def decide(self, request):
         raw = request.fact(Body).raw or b"{}"
@@ -49,12 +50,17 @@ class Decide(Filter):
         request = request.having(Payload(msgspec.json.encode(document)))
         return request.having(Route(("10.0.0.1:1", "10.0.0.2:1")))
 
+    def wish(self, request):
+        return self.mode
+
     def transform(self, request):
         return self.make() if self.make else None
 
 
 class Shout:
     """Upper case, holding back the last byte seen, so that `finish` matters."""
+
+    over = False
 
     def __init__(self):
         self.held = b""
@@ -334,6 +340,65 @@ async def test_a_wish_that_turns_out_unneeded_is_left():
     assert script.messages == [answer_head()]
 
 
+async def play_stream(play_out, *messages):
+    """Let `play_out` use a stream whose head is read."""
+    script = Script(*messages)
+    stream = EnvoyStream(script)
+    await stream.head()
+    with ByteBudget(10 * MAX_BODY_BYTES).hold() as held:
+        await play_out(stream, held)
+    return script
+
+
+HANDED = HandOver(
+    {"headgate": {"tenant": "acme"}}, {"x-headgate-pool": "ledger"}, ("authorization",)
+)
+
+
+@pytest.mark.parametrize("end", [True, False])
+async def test_handing_over_is_one_reply_to_the_headers(end):
+    script = await play_stream(lambda s, held: s.hand_over(HANDED, held), head(end=end), body())
+    (reply,) = script.sent
+    change = reply.request_headers.response
+    assert change.header_mutation.set_headers[0].header.raw_value == b"ledger"
+    assert list(change.header_mutation.remove_headers) == ["authorization"]
+    assert change.clear_route_cache
+    assert reply.dynamic_metadata["headgate"]["tenant"] == "acme"
+    assert len(script.messages) == 1, "the body is not ours"
+
+
+async def test_handing_over_in_full_duplex_passes_the_body_on():
+    script = await play_stream(lambda s, held: s.hand_over(HANDED, held), head(DUPLEX), body())
+    assert upstream(script) == BODY
+
+
+async def test_a_wait_is_asked_for_by_a_message_of_its_own():
+    script = await play_stream(lambda s, _: s.stretch(2.5), head())
+    (reply,) = script.sent
+    assert reply.override_message_timeout.ToMilliseconds() == 2500
+    assert reply.WhichOneof("response") is None
+
+
+class Enough(Shout):
+    """Ends the answer at the first `!`."""
+
+    def feed(self, chunk):
+        self.over = self.over or b"!" in chunk
+        return super().feed(chunk)
+
+
+@pytest.mark.parametrize("wish", [AnswerMode.STREAMED, AnswerMode.DUPLEX])
+async def test_an_answer_that_is_ended_early(wish):
+    rest = [part(b"more"), part(b"", end=True)]
+    script = await play(
+        head(), body(), answer_head(), part(b"he"), part(b"y!"), *rest, decide=Decide(Enough, wish)
+    )
+    assert downstream(script) == b"HEY!!"
+    assert script.messages == [], "never the first to leave"
+    pieces = [m.response_body.response.body_mutation.streamed_response for m in script.sent]
+    assert [p.end_of_stream for p in pieces].count(True) == (wish is AnswerMode.DUPLEX)
+
+
 async def test_held_bytes_at_trailers():
     wish = Decide(Shout, AnswerMode.STREAMED)
     with pytest.raises(WireError, match="trailers came"):
@@ -373,6 +438,8 @@ async def test_any_chunking_gives_the_same_answer(data, cuts, mode, trailers):
 
 class Note:
     """Lets every event pass and keeps what it said."""
+
+    over = False
 
     def __init__(self):
         self.splitter, self.events = Splitter(), []

@@ -72,6 +72,14 @@ def test_only_the_end_is_an_end(kind):
     ]
 
 
+def test_what_was_decided_on_and_still_runs_is_told_with_its_usage():
+    made = entry(kind=accesslog_pb2.DownstreamPeriodic, known={"settle_key": "k1"}, status=200)
+    made.common_properties.metadata.filter_metadata["headgate.usage"].update({"prompt_tokens": 7})
+    (outcome,) = outcomes([made])
+    assert (outcome.running, outcome.witness["settle_key"]) == (True, "k1")
+    assert (outcome.tokens("prompt_tokens"), outcome.tokens("completion_tokens")) == (7, None)
+
+
 @pytest.mark.parametrize(
     ("flag", "failed"),
     [
@@ -130,13 +138,17 @@ class Note(Filter):
     name = "note"
 
     def __init__(self):
-        self.settled = []
+        self.settled, self.renewed = [], []
 
     async def decide(self, request):
         return request
 
     async def settle(self, outcome):
         self.settled.append(outcome)
+
+    async def renew(self, outcome):
+        assert outcome.running
+        self.renewed.append(outcome.status)
 
 
 def message(*entries):
@@ -151,7 +163,8 @@ async def test_entries_are_settled_under_the_policy_in_force_when_they_come():
     current = CurrentPipeline(Pipeline([old], "v1", meter))
 
     async def messages():
-        yield message(entry(status=200), entry(status=201))
+        still = entry(kind=accesslog_pb2.DownstreamPeriodic, known={}, status=0)
+        yield message(entry(status=200), still, entry(status=201))
         yield message()
         current.pipeline = Pipeline([new], "v2", meter)
         yield message(entry(status=202))
@@ -159,6 +172,7 @@ async def test_entries_are_settled_under_the_policy_in_force_when_they_come():
     await settle_all(messages(), current)
     assert [outcome.status for outcome in old.settled] == [200, 201]
     assert [outcome.status for outcome in new.settled] == [202]
+    assert (old.renewed, new.renewed) == ([0], [])
 
 
 async def test_the_first_message_may_carry_no_entries_and_tcp_ones_are_not_ours():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from extproc.policy.catalog import Bounds, ModelPolicy, ParameterRule, PricePolicy
+from extproc.policy.catalog import Bounds, ModelPolicy, ParameterRule, PoolPolicy, PricePolicy
 
 STABLE = {"track": "stable", "pool": "p", "version": "1"}
 CANARY = {"track": "canary", "pool": "q", "version": "2", "weight": 5, "served_as": "org/new"}
@@ -20,8 +20,8 @@ def complaint(make):
     return str(caught.value)
 
 
-# Decimals that fit: 15 digits in all, 9 of them behind the point.
-AMOUNTS = st.integers(0, 10**15 - 1).map(lambda nano: Decimal(nano) / 10**9)
+# Decimals that fit: up to 100 000, six digits behind the point.
+AMOUNTS = st.integers(0, 10**11).map(lambda micro: Decimal(micro) / 10**6)
 
 
 @given(AMOUNTS)
@@ -40,9 +40,10 @@ def test_a_price_is_what_was_typed(amount):
         ("2.675", "2.675"),
         ("0.30", "0.3"),
         ("3", "3"),
-        ("1.0e-9", "0.000000001"),
+        ("1.0e-6", "0.000001"),
         ("1e-3", "0.001"),
-        ("'0.000000001'", "0.000000001"),
+        ("'0.000001'", "0.000001"),
+        ("100000", "100000"),
     ],
 )
 def test_prices(text, amount):
@@ -55,13 +56,51 @@ def test_prices(text, amount):
 @pytest.mark.parametrize(
     "text",
     [
-        "0.30000000000000004", "0.1234567891", "1234567.123456789", "-0.1", ".nan", ".inf", "true",
+        "0.30000000000000004", "0.1234567", "100000.01", "100001", "1.0e-7", "-0.1", ".nan", ".inf", "true",
         "free", "1.0e-10", "1_0.5e+30", "null", "[1]",
     ],
 )  # fmt: skip
 def test_what_is_no_price(text):
     written = yaml.safe_load(f"{{input_usd: {text}, output_usd: 0}}")
     complaint(lambda: PricePolicy.model_validate(written))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"input_usd": 0.15, "output_usd": "0.60"}, "0.15/0.15/0.6"),
+        ({"input_usd": 10, "cached_usd": 0, "output_usd": 1000}, "10/0/1000"),
+        ({"input_usd": "1e-6", "cached_usd": "2.50", "output_usd": 0}, "0.000001/2.5/0"),
+    ],
+)
+def test_a_price_travels_as_plain_decimals(written, said):
+    assert str(PricePolicy.model_validate(written)) == said
+
+
+POOL = {"name": "p", "endpoints": ["10.0.0.1:80", "10.0.0.2:80"]}
+
+
+def test_labels_of_an_endpoint_go_before_those_of_its_pool():
+    own = {"10.0.0.2:80": {"gpu": "L4", "watts": 72}}
+    labels = {"cluster": "eu", "gpu": "H100", "gpus": 8}
+    pool = PoolPolicy.model_validate({**POOL, "labels": labels, "endpoint_labels": own})
+    assert pool.labels_of("10.0.0.1:80") == labels
+    assert pool.labels_of("10.0.0.2:80") == {**labels, "gpu": "L4", "watts": 72.0}
+    assert PoolPolicy.model_validate(POOL).labels_of("10.0.0.1:80") == {}
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"endpoint_labels": {"10.0.0.9:80": {"gpu": "L4"}}}, "10.0.0.9:80 is no endpoint"),
+        ({"labels": {"prefill_tokens_per_s": 1}}, "or neither"),
+        ({"labels": {"watts": 0}}, "watts"),
+        ({"labels": {"gpu": "two words"}}, "gpu"),
+        ({"labels": {"colour": "red"}}, "colour"),
+    ],
+)
+def test_what_is_no_label(members, said):
+    assert said in complaint(lambda: PoolPolicy.model_validate({**POOL, **members}))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 import envoy.config.core.v3.base_pb2
 import envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2
 import envoy.type.v3.http_status_pb2
+import google.protobuf.duration_pb2
 import google.protobuf.struct_pb2
 from google.protobuf.internal.containers import (
     MessageMap,
@@ -34,7 +35,8 @@ class ProcessingResponse(Message):
     immediate_response: ImmediateResponse
     dynamic_metadata: google.protobuf.struct_pb2.Struct
     mode_override: envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2.ProcessingMode
-    def __init__(self, *, request_headers: HeadersResponse | None = ..., request_body: BodyResponse | None = ..., request_trailers: TrailersResponse | None = ..., response_headers: HeadersResponse | None = ..., response_body: BodyResponse | None = ..., response_trailers: TrailersResponse | None = ..., immediate_response: ImmediateResponse | None = ..., dynamic_metadata: google.protobuf.struct_pb2.Struct | None = ..., mode_override: envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2.ProcessingMode | None = ...) -> None: ...
+    override_message_timeout: google.protobuf.duration_pb2.Duration
+    def __init__(self, *, request_headers: HeadersResponse | None = ..., request_body: BodyResponse | None = ..., request_trailers: TrailersResponse | None = ..., response_headers: HeadersResponse | None = ..., response_body: BodyResponse | None = ..., response_trailers: TrailersResponse | None = ..., immediate_response: ImmediateResponse | None = ..., dynamic_metadata: google.protobuf.struct_pb2.Struct | None = ..., mode_override: envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2.ProcessingMode | None = ..., override_message_timeout: google.protobuf.duration_pb2.Duration | None = ...) -> None: ...
 class ProtocolConfiguration(Message):
     request_body_mode: int
     response_body_mode: int
