@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.results import Results
-from bench.variants import HEADGATE
+from bench.variants import ECHO, HEADGATE
 
 RATIO_MOST = 1.5
 RATIO_CONNECTIONS = 16
@@ -35,7 +35,7 @@ def judge(results: Results) -> list[Goal]:
 
 def ratio_goals(results: Results) -> Iterator[Goal]:
     for row in results.ratios:
-        if row.connections == RATIO_CONNECTIONS:
+        if row.over == ECHO.name and row.connections == RATIO_CONNECTIONS:
             for what, ratio in (("worker", row.worker), ("worker + Envoy", row.total)):
                 yield Goal(
                     f"CPU per request, {what}, {row.connections} connections",

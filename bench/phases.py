@@ -9,10 +9,10 @@ from bench.runs import MemoryRun, Runs
 from bench.sample import Sample
 from bench.stack import Rig, Stack, Upstreams
 from bench.upstream import POOL, STREAM_POOL, chat, http_request, stream_chat
-from bench.variants import BARE, ECHO, HEADGATE, LOGGED, SETTLED
+from bench.variants import BARE, ECHO, FLOOR, HEADGATE, LOGGED, SETTLED
 
-ALL = (BARE, LOGGED, ECHO, HEADGATE)
-MEASURED_OPEN = (BARE, ECHO, HEADGATE)
+ALL = (BARE, LOGGED, ECHO, FLOOR, HEADGATE)
+MEASURED_OPEN = (BARE, ECHO, FLOOR, HEADGATE)
 MEASURED_STREAMS = (BARE, LOGGED, HEADGATE)
 SETTLED_CONNECTIONS = 16
 """The settle process is measured where the ratio is."""

@@ -71,10 +71,10 @@ def closed_table(rows: Sequence[ClosedRow]) -> Table:
 
 
 def ratio_table(rows: Sequence[RatioRow]) -> Table:
-    cells = [[str(r.connections), f"{r.worker:.2f}", f"{r.total:.2f}"] for r in rows]
+    cells = [[r.over, str(r.connections), f"{r.worker:.2f}", f"{r.total:.2f}"] for r in rows]
     return Table(
-        "Headgate's CPU per request over the echo's",
-        ("conns", "worker", "worker + Envoy"),
+        "Headgate's CPU per request over another's",
+        ("over", "conns", "worker", "worker + Envoy"),
         cells,
         "Medians of the ratios of each round.",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.runs import MemoryRun, Runs
 from bench.sample import Sample
 from bench.stats import median, median_added, median_ratio
-from bench.variants import BARE, ECHO, HEADGATE
+from bench.variants import BARE, ECHO, FLOOR, HEADGATE
 
 GATEWAY = ("envoy", "worker", "settle")
 """The processes that are the gateway: generator and upstream are not."""
@@ -32,8 +32,9 @@ class ClosedRow:
 
 @dataclass(frozen=True, slots=True)
 class RatioRow:
-    """Headgate's CPU time for each request, over the echo's."""
+    """Headgate's CPU time for each request, over another variant's."""
 
+    over: str
     connections: int
     worker: float
     total: float
@@ -130,18 +131,24 @@ def total_us(sample: Sample) -> float:
 def ratio_rows(runs: Mapping[tuple[str, int], Sequence[Sample]]) -> list[RatioRow]:
     points = sorted(connections for name, connections in runs if name == HEADGATE.name)
     return [
-        ratio_row(point, runs[HEADGATE.name, point], runs[ECHO.name, point]) for point in points
+        ratio_row(over.name, point, runs[HEADGATE.name, point], runs[over.name, point])
+        for over in (ECHO, FLOOR)
+        for point in points
+        if (over.name, point) in runs
     ]
 
 
-def ratio_row(connections: int, headgate: Sequence[Sample], echo: Sequence[Sample]) -> RatioRow:
+def ratio_row(
+    over: str, connections: int, headgate: Sequence[Sample], other: Sequence[Sample]
+) -> RatioRow:
     def of(samples: Sequence[Sample]) -> list[float]:
         return [each.cpu_us("worker") for each in samples]
 
     return RatioRow(
+        over,
         connections,
-        worker=median_ratio(of(headgate), of(echo)),
-        total=median_ratio([total_us(each) for each in headgate], [total_us(e) for e in echo]),
+        worker=median_ratio(of(headgate), of(other)),
+        total=median_ratio([total_us(each) for each in headgate], [total_us(e) for e in other]),
     )
 
 

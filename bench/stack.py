@@ -29,7 +29,8 @@ from extproc.cli.engines import is_healthy
 from extproc.cli.layout import Layout
 from extproc.cli.plan import DEMO_POLICY
 from extproc.cli.preflight import free_port
-from extproc.cli.up import ENVOY_FLAGS, exists
+from extproc.cli.processes import ENVOY_FLAGS
+from extproc.cli.up import exists
 from extproc.settings import inherited
 
 READY_S = 30.0
@@ -128,10 +129,11 @@ class Rig:
     def _worker_command(self, variant: Variant, layout: Layout, upstreams: Upstreams) -> Command:
         listen = f"unix:{layout.worker_socket(0)}"
         log = layout.log / "worker-0.log"
-        if variant.worker == "echo":
-            flags = ("--listen", listen, "--pool", POOL, "--endpoint", upstreams.json)
+        if variant.worker in ("echo", "floor"):
+            own = ("--own",) if variant.worker == "floor" else ()
+            flags = ("--listen", listen, "--pool", POOL, "--endpoint", upstreams.json, *own)
             argv = (sys.executable, "-m", "bench.echo", *flags)
-            return Command("echo", argv, inherited(), log)
+            return Command(variant.worker, argv, inherited(), log)
         write_policy(layout, upstreams)
         env = {
             **inherited(),

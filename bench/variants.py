@@ -37,7 +37,7 @@ class Variant:
     title: str
     without: frozenset[str] = frozenset()
     """Parts of the rendered configuration to take out, by their Envoy names."""
-    worker: Literal["echo", "headgate"] | None = None
+    worker: Literal["echo", "floor", "headgate"] | None = None
     settles: bool = False
     """The settle process runs beside it."""
 
@@ -52,11 +52,12 @@ LOGGED = Variant(
     "bare Envoy + JSON access log + Lua usage filter",
     frozenset({EXT_PROC, GRPC_LOG, WORKERS}),
 )
-ECHO = Variant("echo", "Envoy + echo ext_proc, same modes and logs", worker="echo")
+ECHO = Variant("echo", "Envoy + echo ext_proc on grpc.aio, same modes and logs", worker="echo")
+FLOOR = Variant("floor", "the same, the echo on Headgate's own gRPC", worker="floor")
 HEADGATE = Variant("headgate", "Envoy + Headgate", worker="headgate")
 SETTLED = Variant("settled", "Envoy + Headgate + settle process", worker="headgate", settles=True)
 
-VARIANTS = (BARE, LOGGED, ECHO, HEADGATE, SETTLED)
+VARIANTS = (BARE, LOGGED, ECHO, FLOOR, HEADGATE, SETTLED)
 
 
 def take_out(rendered: str, variant: Variant) -> Json:

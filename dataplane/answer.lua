@@ -1,5 +1,6 @@
 -- The answer filter: counts tokens in JSON and SSE answers, and strips streams when the gateway's metadata
--- asks for it. Answers of other kinds are left alone and cost nothing.
+-- asks for it. Answers of other kinds are left alone and cost nothing, and so are those of sidecars: what they
+-- say of usage is no engine's word, and was counted where they asked one.
 
 local JSON_MEMBERS = { usage = true }
 
@@ -64,10 +65,13 @@ function envoy_on_response(handle)
   local headers = handle:headers()
   if (headers:get("content-encoding") or "identity") ~= "identity" then return end
   local kind = string.lower(headers:get("content-type") or "")
-  if find(kind, "^application/json%f[^%w/.+-]") then
+  local is_json = find(kind, "^application/json%f[^%w/.+-]")
+  if not is_json and not find(kind, "^text/event%-stream%f[^%w/.+-]") then return end
+  local metadata = handle:streamInfo():dynamicMetadata():get("headgate")
+  if metadata and metadata.sidecar then return end
+  if is_json then
     read_json(handle)
-  elseif find(kind, "^text/event%-stream%f[^%w/.+-]") then
-    local metadata = handle:streamInfo():dynamicMetadata():get("headgate")
+  else
     local mode = metadata and metadata.strip
     -- Envoy would otherwise promise the client the bytes that are taken out.
     if mode then headers:remove("content-length") end

@@ -60,7 +60,9 @@ class Pool:
 
     name: str
     endpoints: tuple[str, ...]
-    labels: Mapping[str, Mapping[str, str | float]] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, str | float]] = field(
+        default_factory=dict[str, Mapping[str, str | float]]
+    )
     """By endpoint: what the access log is to say of the one that served."""
 
     def __post_init__(self) -> None:
@@ -75,6 +77,27 @@ class Pool:
                 raise ConfigError(
                     f"pool {self.name}: write endpoint {endpoint!r} as {parse_endpoint(endpoint)}"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A service beside the gateway, on a unix socket that nobody but Envoy may reach: it believes
+    what the headers say of who asks."""
+
+    name: str
+    socket: Path
+    timeout_s: float
+    """For its whole answer."""
+
+    @property
+    def pool(self) -> str:
+        """What selects its route, and its cluster's name. No pool is called so: those have no slash."""
+        return f"sidecar/{self.name}"
+
+    def __post_init__(self) -> None:
+        if not POOL_NAME.fullmatch(self.name):
+            raise ConfigError(f"sidecar {self.name!r}: its name is made of what pools' names are")
+        check_socket_path(self.socket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +159,7 @@ class Gateway:
     worker_sockets: tuple[Path, ...]
     """One unix socket for each worker process: SO_REUSEPORT would send all of Envoy to one of them."""
     pools: tuple[Pool, ...]
+    sidecars: tuple[Sidecar, ...] = ()
     address: str = "127.0.0.1"
     timeouts: Timeouts = field(default_factory=Timeouts)
     body_bytes: int = 16 * MIB
@@ -166,6 +190,9 @@ class Gateway:
         names = [pool.name for pool in self.pools]
         if len(set(names)) != len(names):
             raise ConfigError("two pools have the same name")
+        beside = [sidecar.name for sidecar in self.sidecars]
+        if len(set(beside)) != len(beside):
+            raise ConfigError("two sidecars have the same name")
 
     def endpoints_file(self, pool: Pool) -> Path:
         return self.files.endpoints_dir / f"{pool.name}.yaml"

@@ -9,16 +9,12 @@ from dataplane.gateway import MIB, Gateway
 Filter = Mapping[str, object]
 """An `envoy.config.accesslog.v3.AccessLogFilter`, as its YAML says it."""
 
-DECIDED: Filter = {
-    "metadata_filter": {
-        "matcher": {
-            "filter": "headgate",
-            "path": [{"key": "pool"}],
-            "value": {"present_match": True},
-        },
-        "match_if_key_not_found": False,
-    }
-}
+
+def knowing(key: str) -> Filter:
+    """Requests of which Headgate has said this much in its metadata."""
+    matcher = {"filter": "headgate", "path": [{"key": key}], "value": {"present_match": True}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
+
 
 FOR_ANTHROPIC: Filter = {
     "header_filter": {
@@ -47,8 +43,9 @@ class LocalReply:
     status: int
     code: str
     message: str
-    is_decided: bool = False
-    """Only when Headgate has chosen a pool: then it is the engines that failed."""
+    knowing: str = ""
+    """Only when Headgate's metadata has this: with a `pool` it is the engines that failed, with a
+    `sidecar` that service."""
     and_above: bool = False
     """Any status from this one up, not this one only."""
     sent_as: int = 0
@@ -64,7 +61,9 @@ class LocalReply:
             "value": {"default_value": self.status, "runtime_key": f"headgate.reply.{self.status}"},
         }
         status: Filter = {"status_code_filter": {"comparison": comparison}}
-        return {"and_filter": {"filters": [status, DECIDED]}} if self.is_decided else status
+        return (
+            {"and_filter": {"filters": [status, knowing(self.knowing)]}} if self.knowing else status
+        )
 
     @property
     def anthropic_filter(self) -> Filter:
@@ -113,7 +112,14 @@ def local_replies(gateway: Gateway) -> tuple[LocalReply, ...]:
             503,
             "engine_unavailable",
             "No engine could take this request. Please try again.",
-            is_decided=True,
+            knowing="pool",
+            retry_after_s=1,
+        ),
+        LocalReply(
+            503,
+            "service_unavailable",
+            "The service behind this path does not answer. Please try again.",
+            knowing="sidecar",
             retry_after_s=1,
         ),
         LocalReply(

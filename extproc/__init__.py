@@ -11,13 +11,14 @@
     action.py     decisions -> what Envoy is to do
     wire.py       that, in protobuf, for every way Envoy can be configured; protobuf.py below it
     witness.py    Envoy's access log service -> Outcome
-    server.py     gRPC, health, drain
+    server.py     ext_proc and access logs as gRPC services, health, drain; rpc/ is gRPC itself
     budget.py     how many request bytes a worker holds; stopwatch.py how long it took
 
     policy/       typed YAML, loaded strictly, reloaded whole
     dialects/     what request bodies look like, one file for each API
     identity/     who may ask: API keys, tokens, services
     access.py     who may use what: groups, and conditions.py in CEL
+    sidecars.py   the services beside the gateway, and which paths are theirs
     routing/      pure choices: which track of a model serves whom
     ports.py      what is outside, as Protocols; stores/ and metering.py implement them
     health.py     which engines answer

@@ -4,15 +4,21 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import uvloop
 
+from alerts.outbox import Outbox
 from engines.base import ENGINES
 from extproc.budget import ByteBudget
+from extproc.counting.lasting import Lasting
 from extproc.errors import PolicyError
 from extproc.filters import Outside, build
+from extproc.filters.governance import Governance
 from extproc.health import HealthView
 from extproc.identity.jwks import KeyRings
+from extproc.limits.base import Counters
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
 from extproc.policy.last_good import LastGood
@@ -22,6 +28,9 @@ from extproc.policy.status import StatusFile
 from extproc.policy.watch import Watch
 from extproc.server import Server
 from extproc.settings import Settings, SettingsError, inherited
+from extproc.stores.counters_fallback import fall_back
+from extproc.stores.counters_memory import MemoryCounters
+from extproc.stores.counters_redis import open_counters
 from extproc.stores.journal import FileJournal
 from extproc.stores.opa import OpaClient
 from extproc.witness import CurrentPipeline
@@ -33,19 +42,29 @@ log = EventLog(__name__)
 class Worker:
     """The composition root: the only place that picks implementations."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, meter: PrometheusMeter, counters: Counters) -> None:
         """Raises: PolicyError, OSError."""
         self._settings = settings
-        self._meter = PrometheusMeter()
+        self._meter = meter
         metrics = self._meter.metrics
         self._view = HealthView(lambda pool, count: metrics.endpoints_healthy.set(count, pool))
         self._rings = KeyRings(metrics.jwks_refreshes.add)
         self._opa = OpaClient()
         journal = FileJournal(settings.state / "journal")
-        self._outside = Outside(self._view, journal, self._rings, authority=self._opa.at)
+        self._lasting = Lasting()
+        self._outside = Outside(
+            self._view,
+            journal,
+            self._rings,
+            authority=self._opa.at,
+            governance=Governance(
+                counters, self._lasting, meter, Outbox(settings.state / "alerts").put
+            ),
+        )
         self._secrets = SecretReader(inherited())
         self._last_good = LastGood(settings.state / "policy-in-force.json")
-        policy = self._last_good.load(settings.policy, self._secrets)
+        vocabularies = self._lasting.vocabularies
+        policy = self._last_good.load(settings.policy, self._secrets, vocabularies)
         self._version = policy.version
         self._status = StatusFile.begin(
             settings.state / "run", settings.listen, settings.policy, policy.version
@@ -86,7 +105,14 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._server.start(self._settings.listen)
         log.info(Event.READY, listen=self._settings.listen, policy=self._version)
-        watch = Watch(self._settings.policy, self._version, self._swap, self._reject, self._secrets)
+        watch = Watch(
+            self._settings.policy,
+            self._version,
+            self._swap,
+            self._reject,
+            self._secrets,
+            self._lasting.vocabularies,
+        )
         async with asyncio.TaskGroup() as tasks:
             beside = (
                 tasks.create_task(self._view.watch()),
@@ -100,16 +126,33 @@ class Worker:
             for task in beside:
                 task.cancel()
         await self._opa.close()
+        await self._lasting.close()
         self._status.close()
         log.info(Event.STOPPED)
 
 
+@asynccontextmanager
+async def counting(settings: Settings, meter: PrometheusMeter) -> AsyncGenerator[Counters]:
+    """Have counters: shared ones, and while they cannot be reached those of this worker; without a
+    server, those alone. Raises: ValueError, OSError when the server's URL makes no sense."""
+    local = MemoryCounters()
+    if not settings.redis:
+        yield local
+        return
+    async with (
+        open_counters(settings.redis) as shared,
+        fall_back(shared, local, settings.replicas, lambda _, done: meter.settled(done)) as both,
+    ):
+        yield both
+
+
 async def work() -> int:
-    """Run one worker; return its exit code. grpc.aio wants to be made inside the loop."""
+    """Run one worker; return its exit code."""
     try:
-        worker = Worker(Settings.read())
-        await worker.run()
-    except (PolicyError, SettingsError, OSError, RuntimeError) as exc:
+        settings, meter = Settings.read(), PrometheusMeter()
+        async with counting(settings, meter) as counters:
+            await Worker(settings, meter, counters).run()
+    except (PolicyError, SettingsError, OSError, RuntimeError, ValueError) as exc:
         log.error(Event.GAVE_UP, reason=str(exc))
         return 1
     return 0

@@ -98,8 +98,10 @@ def forward(request: Request, policy: str) -> Forward:
 
 
 def hand_over(request: Request, relay: Relay, policy: str) -> HandOver:
+    """Build what goes to a sidecar. The metadata names it: Envoy's answer filter and its own error
+    answers then know that no engine is concerned."""
     return HandOver(
-        metadata={NAMESPACE: {**request.witness(), "policy": policy}},
+        metadata={NAMESPACE: {**request.witness(), "policy": policy, "sidecar": relay.pool}},
         set_headers={
             **relay.headers,
             POOL_HEADER: relay.pool,
@@ -136,4 +138,4 @@ def error_body(request: Request, deny: Deny) -> bytes:
     path = request.path
     if path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/"):
         return errors.anthropic_body(deny.reason, deny.message, request.request_id)
-    return errors.body(deny.reason, deny.message, deny.param)
+    return errors.body(deny.reason, deny.message, deny.param, deny.limit)

@@ -20,6 +20,8 @@ class Deny(msgspec.Struct, frozen=True):
     """The method that would be right, for a 405 (RFC 9110 15.5.6)."""
     headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     """More of them, such as what is left of a limit."""
+    limit: Mapping[str, object] | None = None
+    """The limit that was met, for programs: a member of the error body."""
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ A refusal is a value (`decision.Deny` carrying a `Reason`); a fault is an except
     +-- PolicyError          the policy cannot be served; raised while loading, never while serving
     +-- ConditionError       an expression of the policy is none, or has no value for this request
     +-- AuthorityError       the policy's authority gave no ruling
+    +-- CountersFaultError   what counts against limits gave no answer, or none in time
     +-- WireError            Envoy and we disagree about the protocol; the RPC is aborted
     +-- DownstreamGoneError  the stream ended before we had answered; nothing to do but leave
 """
@@ -34,6 +35,10 @@ class ConditionError(HeadgateError):
 
 class AuthorityError(HeadgateError):
     """No ruling: it came too late, or there is no sense in it. The message is for the operator."""
+
+
+class CountersFaultError(HeadgateError):
+    """No answer from the counters. What was asked may have been done: ask again by the same key."""
 
 
 class WireError(HeadgateError):
@@ -111,9 +116,13 @@ class Reason(Enum):
     METHOD = Kind("method_not_allowed", 405, "invalid_request_error", "client", retry=False)
     TOO_LARGE = Kind("request_too_large", 413, "invalid_request_error", "client", retry=False)
     MEDIA_TYPE = Kind("unsupported_media_type", 415, "invalid_request_error", "client", retry=False)
+    RATE_LIMIT = Kind("rate_limit_exceeded", 429, "rate_limit_error", "client", retry=True)
+    ABOVE_LIMIT = Kind("request_above_limit", 429, "rate_limit_error", "client", retry=False)
+    BUDGET = Kind("insufficient_quota", 429, "insufficient_quota", "client", retry=False)
     FAULT = Kind("internal_error", 500, "server_error", "gateway", retry=True)
     OVERLOADED = Kind("gateway_overloaded", 503, "server_error", "gateway", retry=True)
     NO_ISSUER_KEYS = Kind("issuer_unavailable", 503, "server_error", "gateway", retry=True)
+    NO_LIMITS = Kind("limits_unavailable", 503, "server_error", "gateway", retry=True)
     NO_ENDPOINT = Kind("no_endpoint", 503, "server_error", "engine", retry=True)
 
 
@@ -140,9 +149,13 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.METHOD: "Use the method in the `Allow` header.",
         Reason.TOO_LARGE: "Send less: images by URL, shorter conversations.",
         Reason.MEDIA_TYPE: "Send plain JSON as `application/json`.",
+        Reason.RATE_LIMIT: "Wait for `Retry-After`; the message names the limit.",
+        Reason.ABOVE_LIMIT: "Ask for less at once: no wait makes room for that much.",
+        Reason.BUDGET: "Wait for the next period, or ask for a larger budget.",
         Reason.FAULT: "Try again; report the request id if it lasts.",
         Reason.OVERLOADED: "Wait for `Retry-After`, then try again.",
         Reason.NO_ISSUER_KEYS: "Wait for `Retry-After`, then try again.",
+        Reason.NO_LIMITS: "Wait for `Retry-After`, then try again.",
         Reason.NO_ENDPOINT: "Wait for `Retry-After`, then try again.",
     }
 )
@@ -154,6 +167,7 @@ class _Error(msgspec.Struct, frozen=True):
     type: str
     param: str | None
     code: str
+    limit: Mapping[str, object] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -171,10 +185,16 @@ class _AnthropicBody(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
 
 
-def body(reason: Reason, message: str, param: str | None = None) -> bytes:
-    """Build the JSON body that OpenAI's SDKs understand."""
+def body(
+    reason: Reason,
+    message: str,
+    param: str | None = None,
+    limit: Mapping[str, object] | None = None,
+) -> bytes:
+    """Build the JSON body that OpenAI's SDKs understand. `limit` tells of the one that was met."""
     kind = reason.value
-    return msgspec.json.encode(_Body(_Error(message, kind.type, param, kind.code)))
+    met = limit or msgspec.UNSET
+    return msgspec.json.encode(_Body(_Error(message, kind.type, param, kind.code, met)))
 
 
 def anthropic_body(reason: Reason, message: str, request_id: str) -> bytes:

@@ -25,11 +25,21 @@ class AnswerMode(Enum):
     """Chunks may be rewritten, and the answer ended early, which stops the engine."""
 
 
+class Shown(Fact, frozen=True):
+    """The wish for the answer that was made; without this fact, none was."""
+
+    mode: AnswerMode
+
+
 class BodyTransform(Protocol):
-    """Incremental, synchronous rewriting of one answer body.
+    """Incremental rewriting of one answer body. `feed` and `finish` must be written.
 
     The concatenated output must not depend on how the input was cut into chunks.
     """
+
+    over: bool = False
+    """Whether the answer ends with what `feed` just returned, whatever the engine still says. In
+    DUPLEX that stops the engine; in STREAMED the rest is thrown away."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes; return what can go out now, perhaps nothing."""
@@ -39,11 +49,12 @@ class BodyTransform(Protocol):
         """Return what is still held back. Called once, after the last `feed`."""
         ...
 
-    @property
-    def over(self) -> bool:
-        """Whether the answer ends with what `feed` just returned, whatever the engine still says.
-        In DUPLEX that stops the engine; in STREAMED the rest is thrown away."""
-        ...
+    waits: bool = False
+    """Whether something is to be waited for; what it held back may go out by `feed(b"")` then."""
+
+    async def wait(self) -> None:
+        """Wait for it."""
+        return
 
 
 class Filter(Protocol):

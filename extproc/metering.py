@@ -1,7 +1,10 @@
-"""Our numbers in Prometheus: `ports.Meter` over `telemetry`."""
+"""Our numbers in Prometheus: `ports.Meter` and `ports.LimitMeter` over `telemetry`."""
+
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
+from extproc.limits.base import Charge, Settlement, Unit, Verdict
 from telemetry.metrics import WorkerMetrics
 
 
@@ -20,3 +23,23 @@ class PrometheusMeter:
 
     def wire_fault(self, kind: str) -> None:
         self.metrics.wire_faults.add(kind)
+
+    def reserved(self, charges: Sequence[Charge], verdict: Verdict) -> None:
+        if verdict.degraded:
+            self.metrics.limits_degraded.add(verdict.degraded)
+        for charge, standing in zip(charges, verdict.standings, strict=False):
+            name = charge.limit.name
+            if standing.blocking:
+                self.metrics.limits.add(name, "shadowed" if charge.limit.shadow else "refused")
+            elif verdict.admitted and not verdict.repeated:
+                self.metrics.limits.add(name, "admitted")
+
+    def counted(self, ratio: float, model: str, counted_by: str) -> None:
+        self.metrics.estimate_error.observe(ratio, model, counted_by)
+
+    def settled(self, settlement: Settlement) -> None:
+        for limit in settlement.limits:
+            scale = 1e-9 if limit.unit is Unit.USD else 1
+            for kind in ("reserved", "used", "refunded", "overshoot"):
+                if amount := getattr(limit, kind):
+                    self.metrics.limit_amounts.add(limit.name, kind, amount=amount * scale)

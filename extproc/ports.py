@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from extproc.conditions import Known
+from extproc.limits.base import Charge, Settlement, Verdict
 from extproc.request import Request
 
 
@@ -18,6 +19,22 @@ class Meter(Protocol):
     def filter_fault(self, name: str) -> None: ...
 
     def wire_fault(self, kind: str) -> None: ...
+
+
+class LimitMeter(Protocol):
+    """Numbers about limits."""
+
+    def reserved(self, charges: Sequence[Charge], verdict: Verdict) -> None:
+        """Count what each limit said."""
+        ...
+
+    def settled(self, settlement: Settlement) -> None:
+        """Count what was used, given back, and used beyond what was reserved."""
+        ...
+
+    def counted(self, ratio: float, model: str, counted_by: str) -> None:
+        """Note how a count of ours compares with the engine's: 1.0 is right."""
+        ...
 
 
 class Journal(Protocol):

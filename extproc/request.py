@@ -98,6 +98,7 @@ class Kind(Enum):
     MESSAGES = "messages"
     COUNT_TOKENS = "count_tokens"
     MODELS = "models"
+    USAGE = "usage"
 
 
 class Operation(Fact, frozen=True):

@@ -1,20 +1,19 @@
 """The gRPC server of one worker: ext_proc, access logs, health, drain."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
-from typing import cast
 
-import grpc
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
 from google.protobuf.message import DecodeError
-from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
 from extproc.errors import DownstreamGoneError, WireError
 from extproc.ports import Meter
+from extproc.rpc.call import Call, Method
+from extproc.rpc.connection import Methods
+from extproc.rpc.health import Health
+from extproc.rpc.listener import Listener
+from extproc.rpc.status import CallError, Status
 from extproc.stream import serve
 from extproc.wire import EnvoyStream
 from extproc.witness import CurrentPipeline, settle_all
@@ -32,28 +31,11 @@ DRAIN_S = 5.0
 """How long open decisions may take to finish. The slowest decide within milliseconds of their last
 body byte; five seconds cover a large body on a slow link."""
 
-OPTIONS = (
-    # grpcio's default of 4 MiB would turn larger bodies into 500s.
-    ("grpc.max_receive_message_length", MAX_BODY_BYTES + 1024 * 1024),
-    ("grpc.max_send_message_length", MAX_BODY_BYTES + 1024 * 1024),
-    # One address, one process: a second binder is a mistake to be told of. Unix sockets need more:
-    # see `check_free`.
-    ("grpc.so_reuseport", 0),
-)
+MESSAGE_BYTES = MAX_BODY_BYTES + 1024 * 1024
+"""Largest message: a body, and what stands around it."""
 
-Context = aio.ServicerContext[ProcessingRequest, ProcessingResponse]
-
-
-class GrpcRpc:
-    """Implements `wire.Rpc` over grpc.aio, whose end of stream is an object of its own."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self.write = context.write
-
-    async def read(self) -> ProcessingRequest | None:
-        message = await self._context.read()
-        return cast("ProcessingRequest | None", message) or None  # grpc.aio.EOF is false
+Process = Call[ProcessingRequest, ProcessingResponse]
+Collect = Call[StreamAccessLogsMessage, StreamAccessLogsResponse]
 
 
 class Server:
@@ -65,56 +47,48 @@ class Server:
         self._budget = budget
         self._meter = meter
         self._draining = asyncio.Event()
-        self._health = health_aio.HealthServicer()
-        self._server = aio.server(options=OPTIONS)
-        self._server.add_generic_rpc_handlers((self._ext_proc(), self._access_log()))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._health = Health(HEALTH_SERVICES)
+        self._listener = Listener({**self._methods(), **self._health.methods()}, MESSAGE_BYTES)
 
-    def _ext_proc(self) -> grpc.GenericRpcHandler:
-        process = grpc.stream_stream_rpc_method_handler(
-            self.process, ProcessingRequest.FromString, ProcessingResponse.SerializeToString
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {"Process": process})
+    def _methods(self) -> Methods:
+        return {
+            f"/{SERVICE}/Process": Method(
+                self.process, ProcessingRequest.FromString, ProcessingResponse.SerializeToString
+            ),
+            f"/{ACCESS_LOG_SERVICE}/StreamAccessLogs": Method(
+                self.collect, self._read_entries, StreamAccessLogsResponse.SerializeToString
+            ),
+        }
 
-    def _access_log(self) -> grpc.GenericRpcHandler:
-        collect = grpc.stream_unary_rpc_method_handler(
-            self.collect,
-            self._read_entries,
-            StreamAccessLogsResponse.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(
-            ACCESS_LOG_SERVICE, {"StreamAccessLogs": collect}
-        )
-
-    async def process(self, _: AsyncIterator[ProcessingRequest], context: Context) -> None:
-        """Serve one HTTP request. Every exit but a finished one is an abort: in full duplex an
+    async def process(self, call: Process) -> None:
+        """Serve one HTTP request. Every exit but a finished one is an error: in full duplex an
         early OK would lose bytes silently, and elsewhere it would let the request through."""
-        stream = EnvoyStream(GrpcRpc(context))
         try:
-            await serve(stream, self._current.pipeline, self._budget, self._meter)
-        except DownstreamGoneError:
-            await context.abort(grpc.StatusCode.CANCELLED, "downstream is gone")
+            await serve(EnvoyStream(call), self._current.pipeline, self._budget, self._meter)
+        except DownstreamGoneError as exc:
+            raise CallError(Status.CANCELLED, "downstream is gone") from exc
         except WireError as exc:
             self._meter.wire_fault(exc.kind)
             log.error(Event.WIRE_FAULT, kind=exc.kind, error=str(exc))
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
+            raise CallError(Status.FAILED_PRECONDITION, str(exc)) from exc
+        except CallError:  # what came was no message, or too large a one
+            self._meter.wire_fault("message")
+            raise
         except Exception as exc:
             self._meter.wire_fault("internal")
             log.error(Event.STREAM_FAULT, exc)
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            raise CallError(Status.INTERNAL, "internal error") from exc
 
-    async def collect(
-        self, messages: AsyncIterable[StreamAccessLogsMessage], _: object
-    ) -> StreamAccessLogsResponse:
+    async def collect(self, call: Collect) -> None:
         """Take Envoy's access log until it ends, or until we drain: Envoy never ends it by itself,
         and opens another one elsewhere when we do."""
         async with asyncio.TaskGroup() as tasks:
-            settling = tasks.create_task(settle_all(messages, self._current))
+            settling = tasks.create_task(settle_all(call, self._current))
             draining = tasks.create_task(self._draining.wait())
             await asyncio.wait({settling, draining}, return_when=asyncio.FIRST_COMPLETED)
             settling.cancel()
             draining.cancel()
-        return StreamAccessLogsResponse()
+        await call.write(StreamAccessLogsResponse())
 
     def _read_entries(self, raw: bytes) -> StreamAccessLogsMessage:
         """Decode access log entries. One with a header that is not UTF-8 cannot be decoded; raising
@@ -128,34 +102,12 @@ class Server:
 
     async def start(self, listen: str) -> int:
         """Listen, then say so. Return the port, for TCP. Raises: RuntimeError if it is taken."""
-        if listen.startswith("unix:"):
-            await check_free(listen.removeprefix("unix:"))
-        port = self._server.add_insecure_port(listen)
-        await self._server.start()
-        await self._tell(serving=True)
+        port = await self._listener.start(listen)
+        self._health.serve()
         return port
 
     async def drain(self) -> None:
         """Send new requests elsewhere and let open decisions finish, for `DRAIN_S` at most."""
-        await self._tell(serving=False)
+        self._health.leave()
         self._draining.set()
-        await self._server.stop(DRAIN_S)
-
-    async def _tell(self, *, serving: bool) -> None:
-        known = health_pb2.HealthCheckResponse
-        status = known.SERVING if serving else known.NOT_SERVING
-        await asyncio.gather(*(self._health.set(name, status) for name in HEALTH_SERVICES))
-
-
-async def check_free(path: str) -> None:
-    """See that nobody listens on a unix socket: gRPC would take it over without a word.
-
-    Raises:
-        RuntimeError: Somebody does.
-    """
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return  # not there, or left behind by a process that is gone
-    writer.close()
-    raise RuntimeError(f"another process listens on {path}")
+        await self._listener.drain(DRAIN_S)

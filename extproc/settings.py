@@ -28,6 +28,12 @@ class Settings:
     """HEADGATE_LISTEN: `unix:PATH` or `ip:port`, as gRPC writes addresses."""
     max_held_bytes: int = MAX_HELD_BYTES
     """HEADGATE_MAX_HELD_BYTES: bound of request bytes in flight."""
+    redis: str = ""
+    """HEADGATE_REDIS: URL of the server that counts what is used of each limit; without one, this
+    worker counts alone."""
+    replicas: int = 1
+    """HEADGATE_REPLICAS: workers that share limits, which each of them divides by when it has to
+    count alone."""
     policy_poll_s: float = POLL_INTERVAL_S
     """HEADGATE_POLICY_POLL_S: how often the policy's files are looked at, in seconds."""
 
@@ -47,6 +53,8 @@ class Settings:
             state=Path(require(given, "HEADGATE_STATE")),
             listen=require(given, "HEADGATE_LISTEN"),
             max_held_bytes=int(held),
+            redis=given.get("HEADGATE_REDIS", ""),
+            replicas=replicas(given),
             policy_poll_s=policy_poll_s(given),
         )
 
@@ -58,6 +66,13 @@ def policy_poll_s(environment: Mapping[str, str] | None = None) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or not 0.01 <= float(text) <= 3600:
         raise SettingsError(f"HEADGATE_POLICY_POLL_S is {text[:20]!r}: give 0.01 to 3600 seconds")
     return float(text)
+
+
+def replicas(given: Mapping[str, str]) -> int:
+    text = given.get("HEADGATE_REPLICAS", "1")
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
+        raise SettingsError(f"HEADGATE_REPLICAS is {text[:20]!r}: give the number of workers")
+    return int(text)
 
 
 def require(given: Mapping[str, str], name: str) -> str:

@@ -16,7 +16,7 @@ from extproc import action
 from extproc.action import Admit, Answer, Forward, HandOver
 from extproc.budget import ByteBudget, Held
 from extproc.decision import Deny, Judged, Pause, Relay
-from extproc.filter import BodyTransform
+from extproc.filter import AnswerMode, BodyTransform, Shown
 from extproc.pipeline import Pipeline
 from extproc.ports import Meter
 from extproc.request import Body, Request
@@ -98,14 +98,17 @@ async def judge(
         return judged
     if denial := held.expect(request.announced_bytes):
         return Judged(judged.request, denial)
-    wish = pipeline.wish(judged.request)
-    await stream.admit(action.admit(judged.request, wish, pipeline.version))
+    request = judged.request
+    wish = pipeline.wish(request)
+    if wish is not AnswerMode.NONE:
+        request = request.having(Shown(wish))
+    await stream.admit(action.admit(request, wish, pipeline.version))
     spent.stop()  # how long the client takes to send it is not ours
     body = await stream.body(held)
     spent.go_on()
     if isinstance(body, Deny):
-        return Judged(judged.request, body)
-    judged = await pipeline.judge_body(judged.request.having(Body(body)))
+        return Judged(request, body)
+    judged = await pipeline.judge_body(request.having(Body(body)))
     return await wait(stream, judged, spent)
 
 
@@ -125,6 +128,9 @@ async def rewrite(stream: Stream, transforms: list[BodyTransform]) -> None:
         data, over = chunk.data, False
         for transform in transforms:
             data = transform.feed(data)
+            while transform.waits:
+                await transform.wait()
+                data += transform.feed(b"")
             over = over or transform.over
             if chunk.last or over:
                 data += transform.finish()

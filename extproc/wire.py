@@ -51,7 +51,7 @@ ANSWER_MODES = {
 
 
 class Rpc(Protocol):
-    """The gRPC stream below: grpc.aio's ServicerContext, or a script in a test."""
+    """The gRPC call below (`rpc/call.py`), or a script in a test."""
 
     async def read(self) -> ProcessingRequest | None:
         """Return the next message, or None when Envoy has closed the stream."""

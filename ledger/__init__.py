@@ -3,14 +3,27 @@
 In reading order:
 
 sighting   what is seen of a request: it left, it runs, it ended
-row        one line of the ledger, and how sightings become one
+price      what a request costs, exactly
+row        what one request was, and how sightings become that
 witness    Envoy's JSON access log, a line at a time
 journal    what workers write when they forward a request: the proof that it existed
 tail       follows log and journal files from a stored offset, through rotation and truncation
+plan       what a batch of sightings changes
 store      the port to the ledger, and what one commit writes
-sqlite     the ledger in SQLite
-settle     read, close, commit, count; the life of the settle process
+booking    from rows to entries that are never changed; chain hashes them, rollup adds them up
+memory     a ledger in memory, the shortest of all
+tables     the ledger in a database; sql writes it, with statements, sums, subjects and schema, over
+           database, which is sqlite or postgres
+settle     read, close, commit, count, and again; follow sets the pace, publish tells, duty is
+           whatever is done beside it
+roots      signed statements of where the chains stand, with the key in signing
+verify     proof that nothing was changed: walk over the chains, compare the sums, raw reads
+trim       how retention deletes entries
 usage      questions to the ledger; report renders the answers
+config     what the settle process is told to do beside settling
+counters   the engines' own counts; looks and balance put them beside what is booked, lookbook
+           keeps that, trail remembers it, reconcile compares, disagreement tells
+forecast   what a day or a month usually costs; costs tells when one is above it
 __main__   the settle process, put together
 
 Nothing here imports the ext_proc service: both sides meet in the journal, the access log and

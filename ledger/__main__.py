@@ -9,19 +9,36 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import disable_created_metrics
 
-from ledger.settle import LEASE_S, Settler, follow
-from ledger.sqlite import SqliteLedger
-from ledger.store import LedgerError
+from alerts.deliver import Deliverer
+from alerts.outbox import Outbox
+from ledger import roots
+from ledger.config import NAME, ConfigFile
+from ledger.costs import CostAlerts
+from ledger.database import Database, open_database
+from ledger.disagreement import Teller
+from ledger.duty import Duty, attend, conclude
+from ledger.follow import follow
+from ledger.reconciling import Reconciling
+from ledger.settle import LEASE_S, Settler
+from ledger.signing import load_signer
+from ledger.sql import SqlLedger, open_ledger
+from ledger.store import LedgerError, LedgerUnavailableError
 from telemetry.exposition import registry_over, serving_metrics
 from telemetry.logs import Event, EventLog, start_logging
 from telemetry.metrics import SettleMetrics
 
 DRAIN_S = 5.0
 """How long a stop may take. What is not read by then is read at the next start."""
+
+OPEN_RETRY_S = 1.0
+"""Pause between attempts to open a ledger whose database is away."""
 
 _log = EventLog("ledger")
 
@@ -50,17 +67,21 @@ async def _run(options: argparse.Namespace) -> int:
         loop.add_signal_handler(signal_, stop.set)
     registry = registry_over(state / "metrics")
     metrics = SettleMetrics(registry)
-    ledger = SqliteLedger(state / "ledger.sqlite")
-    settler = Settler(
-        state / "log" / "access.jsonl", state / "journal", ledger, metrics, options.lease_s
-    )
-    try:
-        async with serving_metrics(registry, options.metrics_host, options.metrics_port) as port:
-            _log.info(Event.READY, metrics=f"http://{options.metrics_host}:{port}/metrics")
-            complete = await follow(settler, stop, options.drain_s)
-    finally:
-        settler.close()
-        ledger.close()
+    where: str | Path = options.ledger or state / "ledger.sqlite"
+    async with serving_metrics(registry, options.metrics_host, options.metrics_port) as port:
+        with closing(await _open(where, stop)) as ledger:
+            settler = Settler(
+                state / "log" / "access.jsonl", state / "journal", ledger, metrics, options.lease_s
+            )
+            with (
+                closing(settler),
+                closing(open_database(where, writes=True)) as database,
+                closing(open_database(where)) as reader,
+            ):
+                _log.info(Event.READY, metrics=f"http://{options.metrics_host}:{port}/metrics")
+                config = ConfigFile(state / "run" / NAME)
+                beside = Beside(settler, database, reader, config, metrics)
+                complete = await beside.run(options, stop)
     if not complete:
         _log.warning(Event.DRAIN_INCOMPLETE)
         return 1
@@ -68,10 +89,71 @@ async def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+async def _open(where: str | Path, stop: asyncio.Event) -> SqlLedger:
+    """Open the ledger, however long its database is away; give up when it is time to stop."""
+    while True:
+        try:
+            return await asyncio.to_thread(open_ledger, where)
+        except LedgerUnavailableError as fault:
+            if stop.is_set():
+                raise
+            _log.warning(Event.LEDGER_WAIT, reason=str(fault))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), OPEN_RETRY_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The settler, and what it takes to do the duties beside it."""
+
+    settler: Settler
+    database: Database
+    reader: Database
+    config: ConfigFile
+    metrics: SettleMetrics
+
+    async def run(self, options: argparse.Namespace, stop: asyncio.Event) -> bool:
+        """Settle, and do all the rest, until `stop`; True when nothing is left to settle."""
+        duties = self._duties(options)
+        deliverer = Deliverer(
+            options.state / "alerts", self.metrics, lambda: self.config.current().webhooks
+        )
+        async with asyncio.TaskGroup() as tasks:
+            delivering = tasks.create_task(deliverer.run())
+            attending = tasks.create_task(attend(duties, stop, self.metrics))
+            complete = await follow(self.settler, stop, options.drain_s)
+            await attending
+            delivering.cancel()
+        await conclude(duties, self.metrics)
+        return complete
+
+    def _duties(self, options: argparse.Namespace) -> Sequence[Duty]:
+        state: Path = options.state
+        config, outbox = self.config.current, Outbox(state / "alerts")
+        return [
+            roots.Rooting(
+                self.database,
+                load_signer(state),
+                state / roots.FILE_NAME,
+                every_s=options.root_interval_s or config().root_interval_s,
+            ),
+            Reconciling(
+                self.reader,
+                self.database,
+                config,
+                lambda: self.settler.settled_until_s,
+                Teller(outbox, self.metrics),
+            ),
+            CostAlerts(self.reader, self.database, config, outbox),
+        ]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ledger", description="The settle process.")
     add = parser.add_argument
     add("--state", type=Path, default=Path(".headgate"), help="state directory (.headgate)")
+    add("--ledger", help="path or URL of the ledger (STATE/ledger.sqlite)")
+    add("--root-interval-s", type=float, help="sign every (3600, or as the policy says)")
     add("--metrics-host", default="127.0.0.1", help="address of /metrics (127.0.0.1)")
     add("--metrics-port", type=int, default=9090, help="port of /metrics (9090); 0: any free one")
     add("--lease-s", type=float, default=LEASE_S, help="give a silent request up after this (60)")

@@ -16,10 +16,12 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.sighting import Departure, Origin
+from ledger.room import reserve
+from ledger.sighting import MAX_N, Departure, Origin, clean, join_groups
 
 ROLL_BYTES = 16 * 1024 * 1024
-"""A worker opens the next file above this: about 45 000 entries, a second's work to read again."""
+"""A worker opens the next file above this: about 45 000 entries, a second's work to read again. So
+much room is taken when it is opened: so many requests are witnessed even when the disk is full."""
 
 JOURNAL_SUFFIX = ".jsonl"
 
@@ -40,9 +42,17 @@ class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     tenant: str | None = None
     project: str | None = None
     user: str | None = None
+    groups: str | None = None
+    """Sorted, joined by commas."""
+    region: str | None = None
     key_id: str | None = None
     model: str | None = None
+    track: str | None = None
+    version: str | None = None
     pool: str | None = None
+    n: int | None = None
+    price: str | None = None
+    """As `price.read_price` reads it."""
     stream: bool = False
     policy: str | None = None
 
@@ -100,13 +110,14 @@ class JournalWriter:
         self._fd = following
 
     def _open(self) -> int:
-        """Create a file that is locked before any reader can see its name."""
+        """Create a file that has room, and is locked before any reader can see its name."""
         name = f"{self._stem}-{self._seq}{JOURNAL_SUFFIX}"
         hidden = self._directory / f".{name}"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(hidden, flags, 0o640)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            reserve(fd, self._roll_bytes)
             hidden.rename(self._directory / name)
         except OSError:
             os.close(fd)
@@ -142,18 +153,28 @@ def read_entry(line: bytes) -> Departure:
     except (ValueError, RecursionError) as fault:
         raise BadEntryError(str(fault)) from fault
     return Departure(
-        key=entry.settle_key,
+        key=clean(entry.settle_key),
         start_ms=round(entry.at * 1000),
         origin=Origin(
-            entry.request_id or None,
-            entry.trace_id or None,
-            entry.operation or None,
-            entry.tenant or None,
-            entry.project or None,
-            entry.user or None,
-            entry.key_id or None,
-            entry.model or None,
-            entry.pool or None,
-            entry.policy or None,
+            _known(entry.request_id),
+            _known(entry.trace_id),
+            _known(entry.operation),
+            _known(entry.tenant),
+            _known(entry.project),
+            _known(entry.user),
+            join_groups((entry.groups or "").split(",")),
+            _known(entry.region),
+            _known(entry.key_id),
+            _known(entry.model),
+            _known(entry.track),
+            _known(entry.version),
+            _known(entry.pool),
+            entry.n if entry.n and 0 < entry.n <= MAX_N else None,
+            _known(entry.price),
+            _known(entry.policy),
         ),
     )
+
+
+def _known(text: str | None) -> str | None:
+    return clean(text) if text else None

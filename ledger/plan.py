@@ -10,7 +10,7 @@ For one key the outcome does not depend on the order or number of its sightings:
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ledger.row import Row, close, fill, give_up, running
+from ledger.row import Row, close, give_up, improve
 from ledger.sighting import Departure, End, Origin, Renewal, latest
 from ledger.store import Open
 
@@ -90,10 +90,7 @@ class _Draft:
         if row is None:
             self._renew(seen)
             return
-        if row.unsettled:
-            better = give_up(Origin(), latest(running(row), seen))
-        else:
-            better = fill(row, seen.origin)
+        better = improve(row, seen)
         if better != row:
             self.plan.rows[seen.key] = better
 

@@ -33,6 +33,14 @@ def publish_unsettled(rows: Iterable[Row], metrics: SettleMetrics) -> None:
         _tell(Event.REQUEST_UNSETTLED, row)
 
 
+def publish_booked(rows: int, corrections: int, metrics: SettleMetrics) -> None:
+    """Count what a commit booked: one entry for each row, and a reversal for each correction."""
+    if rows:
+        metrics.entries.add(amount=rows + corrections)
+    if corrections:
+        metrics.corrections.add(amount=corrections)
+
+
 def publish_in_flight(
     before: Iterable[Open], after: Iterable[Open], metrics: SettleMetrics
 ) -> None:
@@ -55,6 +63,7 @@ def _count(row: Row, metrics: SettleMetrics, now_s: float) -> float | None:
         metrics.tokens.add(tenant, model, "completion", amount=row.completion_tokens)
     if row.cached_tokens:
         metrics.tokens.add(tenant, model, "cached", amount=row.cached_tokens)
+    _count_cost(row, tenant, model, metrics)
     if row.ttft_us is not None and 200 <= (row.status or 0) < 300:
         metrics.ttft.observe(row.ttft_us / 1e6, model)
     if row.latency_us is None:
@@ -63,6 +72,14 @@ def _count(row: Row, metrics: SettleMetrics, now_s: float) -> float | None:
     lag_s = max(0.0, now_s - row.start_ms / 1000 - row.latency_us / 1e6)
     metrics.settle_lag.observe(lag_s)
     return lag_s
+
+
+def _count_cost(row: Row, tenant: str, model: str, metrics: SettleMetrics) -> None:
+    pusd = (row.uncached_pusd or 0) + (row.cached_pusd or 0) + (row.completion_pusd or 0)
+    if pusd:
+        metrics.cost_usd.add(tenant, model, amount=pusd / 1e12)
+    elif row.has_bad_price:
+        metrics.prices_bad.add()
 
 
 def _tell(event: Event, row: Row) -> None:

@@ -1,49 +1,56 @@
-"""Usage as people and programs want to see it: a table, JSON or CSV."""
+"""Usage as people and programs want to see it: a table, JSON, CSV, Parquet, FOCUS."""
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, TextIO
 
 import msgspec
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from sqlalchemy import Connection
 
-from ledger.usage import UsageError, UsageRow, check_dimensions, parse_time, usage
+from ledger.charges import BASE, LONGEST_AFTER_MS, Bill, charges
+from ledger.database import open_database
+from ledger.files import CsvWriter, form_of, writing
+from ledger.focus import COLUMNS, rows
+from ledger.question import (
+    STEPS,
+    Order,
+    Question,
+    Step,
+    UsageError,
+    parse_by,
+    parse_time,
+    parse_where,
+    parse_zone,
+)
+from ledger.records import cells, columns, record, total, write_time
+from ledger.steps import begins, to_ms
+from ledger.table import write_table
+from ledger.usage import Answer, ask
 
 Form = Literal["table", "json", "csv"]
-
-_NUMBERS = tuple(f.name for f in fields(UsageRow) if f.name != "group")
-_WIDEST = 10_000
-_HEADINGS = (
-    "requests", "prompt", "completion", "cached", "denied", "unsettled", "TTFT p50", "p95 (ms)",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class UsageOptions:
     """`headgate usage`, parsed. Texts are as typed."""
 
-    ledger: Path
+    ledger: str | Path
+    """A path or a database URL."""
     by: str = "tenant,model"
     """Dimensions, separated by commas."""
     since: str = "24h"
     until: str | None = None
+    where: tuple[str, ...] = ()
+    top: int | None = None
+    order: Order = "tokens"
+    step: Step | None = None
+    zone: str = "UTC"
+    compare: bool = False
     form: Form = "table"
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """An answer with its question."""
-
-    by: tuple[str, ...]
-    since: datetime
-    until: datetime
-    rows: Sequence[UsageRow]
 
 
 def report_usage(options: UsageOptions, out: TextIO) -> None:
@@ -52,94 +59,121 @@ def report_usage(options: UsageOptions, out: TextIO) -> None:
     Raises UsageError for a question that makes no sense and LedgerError when there is no ledger;
     both messages are meant for the person who asked.
     """
-    by = tuple(name.strip() for name in options.by.split(",") if name.strip())
-    check_dimensions(by)
-    since = parse_time(options.since, options.now)
-    until = options.now if options.until is None else parse_time(options.until, options.now)
-    if since >= until:
-        raise UsageError(f"nothing lies between {_iso(since)} and {_iso(until)}")
-    rows = usage(options.ledger, by, since, until)
-    _FORMS[options.form](Usage(by, since, until, rows), out)
+    answer = answer_of(options)
+    _FORMS[options.form](answer, out)
 
 
-def write_json(answer: Usage, out: TextIO) -> None:
+def answer_of(options: UsageOptions) -> Answer:
+    """Raises: UsageError, LedgerError."""
+    question = question_of(options)
+    with reading(options) as connection:
+        return ask(connection, question)
+
+
+def save_parquet(options: UsageOptions, path: Path) -> None:
+    """Answer `options` in a file. Raises: UsageError, LedgerError, OSError."""
+    answer = answer_of(options)
+    with writing(path, "parquet", columns(answer.question)) as table:
+        if answer.rows:
+            table.write([cells(answer.question, row) for row in answer.rows])
+
+
+def save_focus(options: UsageOptions, path: Path, provider: str, billed_after: timedelta) -> int:
+    """Write charges as FOCUS has them, as CSV or, when `path` ends so, as Parquet; say how many rows.
+
+    Charges are told apart by whatever else is in `by`, and by day unless `step` says hour.
+    Raises: UsageError, LedgerError, OSError.
+    """
+    bill = bill_of(options, billed_after)
+    with reading(options) as connection:
+        found = [row for each in charges(connection, bill) for row in rows(each, provider)]
+    with writing(path, form_of(path), COLUMNS, guarded=True) as table:
+        if found:
+            table.write(found)
+    return len(found)
+
+
+def bill_of(options: UsageOptions, billed_after: timedelta) -> Bill:
+    """Understand which charges are wanted: those of whole days or hours. Raises UsageError."""
+    question = question_of(replace(options, step=None, top=None, compare=False))
+    step = options.step or "day"
+    if step not in ("hour", "day"):
+        raise UsageError("charges are by hour or by day")
+    if "group" in question.by:
+        raise UsageError("a request of several groups would be charged several times")
+    if not timedelta() <= billed_after <= timedelta(milliseconds=LONGEST_AFTER_MS):
+        raise UsageError("a month's bill is written within 27 days of its end")
+    since_ms, until_ms = (
+        begins(step, ms, ms + 1, question.zone)[0]
+        for ms in (to_ms(time) for time in (question.since, question.until) if time is not None)
+    )
+    if since_ms >= until_ms:
+        raise UsageError(f"there is no whole {step} between --since and --until")
+    return Bill(
+        since_ms,
+        until_ms,
+        step,
+        question.zone,
+        [name for name in question.dimensions if name not in BASE],
+        question.where,
+        billed_after // timedelta(milliseconds=1),
+    )
+
+
+@contextmanager
+def reading(options: UsageOptions) -> Generator[Connection]:
+    """Raises LedgerError."""
+    database = open_database(options.ledger)
+    try:
+        with database.transaction() as connection:
+            yield connection
+    finally:
+        database.close()
+
+
+def question_of(options: UsageOptions) -> Question:
+    """Understand what was typed. Raises UsageError."""
+    by = parse_by(options.by)
+    if options.step is not None:
+        if any(name in STEPS for name in by):
+            raise UsageError("say the step of time once: in --by, or as --step for a row of each")
+        by = (options.step, *by)
+    zone = parse_zone(options.zone)
+    since = parse_time(options.since, options.now, zone)
+    until = options.now if options.until is None else parse_time(options.until, options.now, zone)
+    return Question(
+        by=by,
+        since=since,
+        until=until,
+        where=parse_where(options.where),
+        top=options.top,
+        order=options.order,
+        zone=zone,
+        fill=options.step is not None,
+        compare=options.compare,
+    )
+
+
+def write_json(answer: Answer, out: TextIO) -> None:
+    question = answer.question
     document = {
-        "since": _iso(answer.since),
-        "until": _iso(answer.until),
-        "by": answer.by,
-        "rows": [_record(answer.by, row) for row in answer.rows],
+        "since": write_time(answer.since),
+        "until": write_time(answer.until),
+        "tz": str(question.zone),
+        "by": question.by,
+        "rows": [record(question, row) for row in answer.rows],
+        "total": total(answer.total, answer.before),
     }
     out.write(msgspec.json.format(msgspec.json.encode(document)).decode() + "\n")
 
 
-def write_csv(answer: Usage, out: TextIO) -> None:
-    writer = csv.DictWriter(out, [*answer.by, *_NUMBERS], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_record(answer.by, row) for row in answer.rows)
+def write_csv(answer: Answer, out: TextIO) -> None:
+    table = CsvWriter(out, columns(answer.question), guarded=True)
+    table.write([cells(answer.question, row) for row in answer.rows])
 
 
-def write_table(answer: Usage, out: TextIO) -> None:
-    """Draw a table, in plain text when `out` is no terminal. No number is ever cut short: what is
-    wider than the terminal wraps."""
-    if not answer.rows:
-        out.write(f"no requests between {_iso(answer.since)} and {_iso(answer.until)}\n")
-        return
-    terminal = out.isatty()
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_footer=True)
-    totals = _totals(answer.rows)
-    for place, name in enumerate(answer.by):
-        table.add_column(name, footer="" if place else "total", overflow="fold")
-    for heading, total in zip(_HEADINGS, totals, strict=True):
-        table.add_column(heading, footer=total, justify="right", no_wrap=True)
-    for row in answer.rows:
-        group = ("-" if value is None else value for value in row.group)
-        table.add_row(*group, *_cells(row))
-    width = Console(file=out, width=_WIDEST).measure(table).maximum
-    if terminal:
-        width = max(width, Console(file=out).width)
-    Console(file=out, width=width, markup=False, highlight=False).print(table, crop=False)
-
-
-_FORMS: Mapping[Form, Callable[[Usage, TextIO], None]] = {
+_FORMS: Mapping[Form, Callable[[Answer, TextIO], None]] = {
     "table": write_table,
     "json": write_json,
     "csv": write_csv,
 }
-
-
-def _record(by: Sequence[str], row: UsageRow) -> dict[str, str | int | float | None]:
-    numbers = asdict(row)
-    return {**dict(zip(by, row.group, strict=True)), **{name: numbers[name] for name in _NUMBERS}}
-
-
-def _cells(row: UsageRow) -> list[str]:
-    return [
-        *(f"{count:,}" for count in _counts(row)),
-        _ms(row.ttft_p50_ms),
-        _ms(row.ttft_p95_ms),
-    ]
-
-
-def _totals(rows: Sequence[UsageRow]) -> list[str]:
-    """Add up the counts; percentiles do not add up."""
-    columns = zip(*(_counts(row) for row in rows), strict=True)
-    return [*(f"{sum(column):,}" for column in columns), "", ""]
-
-
-def _counts(row: UsageRow) -> tuple[int, ...]:
-    return (
-        row.requests,
-        row.prompt_tokens,
-        row.completion_tokens,
-        row.cached_tokens,
-        row.denied,
-        row.unsettled,
-    )
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}"
-
-
-def _iso(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

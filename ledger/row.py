@@ -1,13 +1,16 @@
-"""One line of the ledger, and how what was seen of a request becomes one. Pure.
+"""What one request was, and how what was seen of a request becomes that. Pure.
 
 Which numbers can be trusted is written on the row:
 
     unsettled   No end was seen within the lease. The numbers are the last that Envoy reported
-                while the request ran. A late end replaces the row.
+                while the request ran. A late end corrects it.
     cut         The answer did not reach its end: the client left, or the upstream broke off.
                 Tokens are those seen until then. The engine may have made a few more.
     estimated   The token columns are not an engine's word: an engine may have worked for this
                 request and said nothing about it. They are NULL, which is "unknown", never 0.
+
+A row never changes. What is learned later makes another row with the same settle key; the ledger
+then books a reversal of the first and the second behind it (`chain.py`).
 
 Tokens are 0 where it is known that nothing was delivered: refusals, local replies, error answers.
 A retry needs no flag: `attempts` is 2 or more. Only the last attempt reported usage.
@@ -15,7 +18,8 @@ A retry needs no flag: `attempts` is 2 or more. Only the last attempt reported u
 
 import msgspec
 
-from ledger.sighting import Departure, End, Origin, Renewal, Sighting, Usage
+from ledger.price import BadPriceError, Cost, OwnCost, cost, own_cost
+from ledger.sighting import Departure, End, Labels, Origin, Renewal, Sighting, Usage, latest, rank
 
 CLIENT_LEFT = frozenset({"DC", "DR"})
 """Envoy response flags: downstream disconnected, or reset its stream."""
@@ -25,7 +29,7 @@ ANSWER_BROKE = frozenset({"UC", "UR", "UPE", "LR", "UT", "SI", "DT", "UMSDR", "O
 the protocol, a local reset, a timeout of the request, the stream or its idle time, overload, the
 downstream broke the protocol. Before an answer has begun they mean a local reply instead."""
 
-FREE_OPERATIONS = frozenset({"models", "count_tokens"})
+FREE_OPERATIONS = frozenset({"models", "count_tokens", "usage"})
 """Operations that cost no tokens."""
 
 COUNTED_AT_THE_END = frozenset({"messages"})
@@ -37,7 +41,7 @@ measures is not TTFT."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One request. Field order is column order (`schema.sql`)."""
+    """One request. Field order is column order (`tables.py`)."""
 
     settle_key: str
     start_ms: int
@@ -48,15 +52,35 @@ class Row(msgspec.Struct, frozen=True):
     tenant: str | None = None
     project: str | None = None
     user: str | None = None
+    groups: str | None = None
+    """Sorted, joined by commas."""
+    region: str | None = None
     key_id: str | None = None
     model: str | None = None
+    track: str | None = None
+    version: str | None = None
     pool: str | None = None
+    cluster: str | None = None
+    gpu: str | None = None
+    """Kind of GPU of the endpoint."""
     endpoint: str | None = None
     """The last one tried."""
+    n: int | None = None
+    """Answers asked for; engines count the prompt once for each, and report it once."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     """A part of prompt_tokens; NULL when the engine does not report it."""
+    price: str | None = None
+    """The price in force, as it came: `price.read_price`."""
+    uncached_pusd: int | None = None
+    """Cost of the prompt tokens that were not cached: 1e-12 US dollars."""
+    cached_pusd: int | None = None
+    completion_pusd: int | None = None
+    gpu_us: int | None = None
+    """By the cost model of the endpoint's labels: `price.own_cost`."""
+    energy_mj: int | None = None
+    own_pusd: int | None = None
     status: int | None = None
     """0 when the client left before an answer; NULL when unsettled."""
     deny_reason: str | None = None
@@ -71,18 +95,20 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def origin(self) -> Origin:
-        return Origin(
-            self.request_id,
-            self.trace_id,
-            self.operation,
-            self.tenant,
-            self.project,
-            self.user,
-            self.key_id,
-            self.model,
-            self.pool,
-            self.policy,
-        )
+        return msgspec.convert(self, Origin, from_attributes=True)
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.prompt_tokens, self.completion_tokens, self.cached_tokens)
+
+    @property
+    def has_bad_price(self) -> bool:
+        """Tell whether there is a price that nobody can read, and so no cost."""
+        try:
+            cost(self.price, Usage())
+        except BadPriceError:
+            return True
+        return False
 
 
 def close(known: Origin, end: End) -> Row:
@@ -94,11 +120,9 @@ def close(known: Origin, end: End) -> Row:
     row = _row(end, known)
     cut = _was_cut(end)
     usage, estimated = _charge(end, row.operation, cut=cut)
+    row = _used(row, usage, end.labels)
     return msgspec.structs.replace(
         row,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cached_tokens=usage.cached_tokens,
         status=end.status,
         deny_reason=end.deny_reason,
         latency_us=end.latency_us,
@@ -110,7 +134,7 @@ def close(known: Origin, end: End) -> Row:
 
 def give_up(known: Origin, seen: Departure | Renewal) -> Row:
     """Make the row of a request whose end never came."""
-    row = _row(seen, known)
+    row = _used(_row(seen, known), seen.usage, seen.labels)
     estimated = seen.usage.prompt_tokens is None and row.operation not in FREE_OPERATIONS
     return msgspec.structs.replace(
         row,
@@ -121,14 +145,23 @@ def give_up(known: Origin, seen: Departure | Renewal) -> Row:
     )
 
 
-def running(row: Row) -> Departure | Renewal:
-    """Turn an unsettled row back into the sighting it was made from."""
+def improve(row: Row, seen: Departure | Renewal) -> Row:
+    """Complete a row by what comes after it: by all of it, if the row is unsettled and knows less."""
+    if row.unsettled:
+        before = _running(row)
+        if rank(before) <= rank(seen):
+            return give_up(Origin(), latest(before, seen))
+    return _fill(row, seen.origin)
+
+
+def _running(row: Row) -> Departure | Renewal:
+    """Turn an unsettled row back into the sighting it was made from, but for the labels."""
     kind = Departure if row.attempts is None else Renewal
     return kind(
         key=row.settle_key,
         start_ms=row.start_ms,
         origin=row.origin,
-        usage=Usage(row.prompt_tokens, row.completion_tokens, row.cached_tokens),
+        usage=row.usage,
         endpoint=row.endpoint,
         attempts=row.attempts or 0,
         latency_us=row.latency_us,
@@ -136,35 +169,43 @@ def running(row: Row) -> Departure | Renewal:
     )
 
 
-def fill(row: Row, known: Origin) -> Row:
-    """Complete a row by what the journal knows of the origin, when it comes after the end."""
+def _fill(row: Row, known: Origin) -> Row:
     origin = row.origin.filled_from(known)
     if origin == row.origin:
         return row
-    return msgspec.structs.replace(row, **msgspec.structs.asdict(origin))
+    row = msgspec.structs.replace(row, **msgspec.structs.asdict(origin))
+    return msgspec.structs.replace(row, **msgspec.structs.asdict(_cost(row)))
 
 
 def _row(seen: Sighting, known: Origin) -> Row:
     origin = seen.origin.filled_from(known)
+    labels = seen.labels or Labels()
     return Row(
         settle_key=seen.key,
         start_ms=seen.start_ms,
-        request_id=origin.request_id,
-        trace_id=origin.trace_id,
-        operation=origin.operation,
-        tenant=origin.tenant,
-        project=origin.project,
-        user=origin.user,
-        key_id=origin.key_id,
-        model=origin.model,
-        pool=origin.pool,
+        cluster=labels.cluster,
+        gpu=labels.gpu,
         endpoint=seen.endpoint,
-        prompt_tokens=seen.usage.prompt_tokens,
-        completion_tokens=seen.usage.completion_tokens,
-        cached_tokens=seen.usage.cached_tokens,
         ttft_us=None if origin.operation in UNTIMED_OPERATIONS else seen.ttft_us,
-        policy=origin.policy,
+        **msgspec.structs.asdict(origin),
     )
+
+
+def _used(row: Row, usage: Usage, labels: Labels | None) -> Row:
+    """Write down tokens and what they cost."""
+    row = msgspec.structs.replace(row, **msgspec.structs.asdict(usage))
+    own: OwnCost = own_cost(labels, usage)
+    return msgspec.structs.replace(
+        row, **msgspec.structs.asdict(_cost(row)), **msgspec.structs.asdict(own)
+    )
+
+
+def _cost(row: Row) -> Cost:
+    usage = Usage(0, 0, 0) if row.operation in FREE_OPERATIONS else row.usage
+    try:
+        return cost(row.price, usage)
+    except BadPriceError:
+        return cost(None, usage)
 
 
 def _was_cut(end: End) -> bool:

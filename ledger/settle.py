@@ -5,11 +5,11 @@
     journal   ---+
 
 A batch stays in hand until it is committed, so a locked ledger or a full disk delays rows and
-loses none. Only then is more read, and a journal file that is used up deleted.
+loses none. Only then is more read, and a journal file that is used up deleted. When a commit fails
+nobody knows whether it happened, so the next step asks the ledger where it stands, and does not
+commit what is stored already.
 """
 
-import asyncio
-import math
 import os
 import time
 from collections.abc import Callable
@@ -20,8 +20,13 @@ from pathlib import Path
 
 from ledger import journal, witness
 from ledger.plan import Plan, Seen, expire, plan, unknown_keys
-from ledger.publish import publish_in_flight, publish_settled, publish_unsettled
-from ledger.store import Change, Ledger, LedgerUnavailableError
+from ledger.publish import (
+    publish_booked,
+    publish_in_flight,
+    publish_settled,
+    publish_unsettled,
+)
+from ledger.store import Change, Ledger, LedgerMovedError, LedgerUnavailableError, Open
 from ledger.tail import Reading, Tail, rotations_of
 from telemetry.logs import Event, EventLog
 from telemetry.metrics import SettleMetrics
@@ -30,16 +35,8 @@ LEASE_S = 60.0
 """A request that nobody vouched for that long is given up. Envoy vouches every 10 s, so five
 entries in a row have to be missing."""
 
-POLL_S = 0.05
-"""Pause after a batch that caught up: rows follow their end by at most this, Envoy's flush of
-0.1 s and one commit; an idle process costs about 1 % of a core."""
-
 HOUSEKEEPING_S = 1.0
 """How often leases are checked and used-up journal files deleted."""
-
-RETRY_S = (0.1, 2.0)
-"""First and longest pause before a failed commit is tried again; it doubles in between. Short
-enough that a lock of ten seconds is over within the lag people see anyway."""
 
 _log = EventLog(__name__)
 
@@ -62,6 +59,17 @@ class _Batch:
     caught_up: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A batch on its way into the ledger."""
+
+    batch: _Batch
+    planned: Plan
+    corrections: int
+    keeps_house: bool
+    now_s: float
+
+
 class Settler:
     """Owns the files it reads and everything the ledger says is open. Used by one thread at a time."""
 
@@ -74,33 +82,67 @@ class Settler:
         lease_s: float = LEASE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        offsets = ledger.offsets()
-        self._log_tail = Tail(access_log.parent, rotations_of(access_log.name), offsets)
+        """Begin where the ledger stands; if it does not say so now, with the first step."""
+        self._access_log = access_log
         self._journal_directory = journal_directory
-        self._journal_tail = Tail(journal_directory, journal.is_journal, offsets)
         self._ledger = ledger
         self._metrics = metrics
         self._lease_s = lease_s
         self._clock = clock
-        self._offsets = offsets
-        self._open = ledger.open_requests()
-        self._batch: _Batch | None = None
+        self._log_tail = Tail(access_log.parent, rotations_of(access_log.name), {})
+        self._journal_tail = Tail(journal_directory, journal.is_journal, {})
+        self._open: dict[str, Open] = {}
         self._kept_house_at_s = 0.0
-        publish_in_flight((), self._open.values(), metrics)
+        self._reading_s = 0.0
+        self.settled_until_s = 0.0
+        """What stood in the files by then is in the ledger: seconds since the epoch."""
+        self._batch: _Batch | None = None
+        self._moved = True
+        with suppress(LedgerUnavailableError):
+            self._begin()
 
     def step(self) -> Pace:
         """Settle one batch. Raises OSError when log or journal cannot be read."""
-        if self._batch is None:
-            self._batch = self._read()
-        batch = self._batch
+        waiting = 0 if self._batch is None else len(self._batch.seen)
         try:
-            self._settle(batch)
+            if self._moved:
+                self._begin()
+            return self._step()
+        except LedgerMovedError as fault:
+            self._moved = True
+            _log.warning(Event.LEDGER_MOVED, reason=str(fault))
+            return Pace.MORE
         except LedgerUnavailableError as fault:
             self._metrics.ledger_faults.add()
-            _log.warning(Event.LEDGER_FAULT, reason=str(fault), waiting=len(batch.seen))
+            _log.warning(Event.LEDGER_FAULT, reason=str(fault), waiting=waiting)
             return Pace.BLOCKED
+
+    def _begin(self) -> None:
+        """Take the stored state for ours, whatever we believed before."""
+        # First: if somebody commits between these, our first commit will be told so.
+        self._position = self._ledger.position()
+        offsets, open_ = self._ledger.offsets(), self._ledger.open_requests()
+        self.close()
+        self._log_tail = Tail(self._access_log.parent, rotations_of(self._access_log.name), offsets)
+        self._journal_tail = Tail(self._journal_directory, journal.is_journal, offsets)
+        publish_in_flight(self._open.values(), open_.values(), self._metrics)
+        self._offsets, self._open = offsets, open_
         self._batch = None
-        return Pace.CAUGHT_UP if batch.caught_up else Pace.MORE
+        self._doubt: _Attempt | None = None
+        self._moved = False
+
+    def _step(self) -> Pace:
+        if self._batch is None:
+            self._reading_s = self._clock()
+            self._batch = self._read()
+        batch = self._batch
+        if self._doubt is None or not self._was_committed(self._doubt):
+            self._settle(batch)
+        self._batch = None
+        if not batch.caught_up:
+            return Pace.MORE
+        self.settled_until_s = self._reading_s
+        return Pace.CAUGHT_UP
 
     def close(self) -> None:
         self._log_tail.close()
@@ -152,32 +194,62 @@ class Settler:
 
     def _settle(self, batch: _Batch) -> None:
         now_s = self._clock()
-        rows = self._ledger.rows(unknown_keys(batch.seen, self._open))
+        booked = self._ledger.rows(unknown_keys(batch.seen, self._open))
+        rows = {key: entry.row for key, entry in booked.items()}
         planned = plan(batch.seen, self._open, rows, now_s)
-        keep_house = batch.caught_up and abs(now_s - self._kept_house_at_s) >= HOUSEKEEPING_S
-        if keep_house:
+        keeps_house = batch.caught_up and abs(now_s - self._kept_house_at_s) >= HOUSEKEEPING_S
+        if keeps_house:
             expire(planned, self._open, now_s, self._lease_s)
-        moved = {i: to for i, to in batch.offsets.items() if self._offsets.get(i) != to}
-        if planned.rows or planned.opened or planned.closed or moved or batch.forgotten:
-            self._ledger.commit(
-                Change(
-                    planned.rows.values(), planned.opened, planned.closed, moved, batch.forgotten
-                )
-            )
-        self._offsets = batch.offsets
-        self._apply(planned)
-        if keep_house:
-            self._kept_house_at_s = now_s
-            self._delete_used_journals()
+        replaced = {key: entry for key, entry in booked.items() if key in planned.rows}
+        attempt = _Attempt(batch, planned, len(replaced), keeps_house, now_s)
+        change = Change(
+            planned.rows.values(),
+            replaced,
+            planned.opened,
+            planned.closed,
+            {i: to for i, to in batch.offsets.items() if self._offsets.get(i) != to},
+            batch.forgotten,
+            booked_ms=round(now_s * 1000),
+            after=self._position,
+        )
+        if change.is_empty:
+            self._offsets = batch.offsets
+            self._keep_house(attempt)
+            return
+        self._doubt = attempt  # until we hear that it is stored
+        self._ledger.commit(change)
+        self._apply(attempt)
 
-    def _apply(self, planned: Plan) -> None:
+    def _was_committed(self, attempt: _Attempt) -> bool:
+        """Find out what became of a commit that failed; if it is stored, go on from there."""
+        position = self._ledger.position()
+        if position == self._position:
+            self._doubt = None
+            return False
+        if position > self._position + 1:
+            raise LedgerMovedError(f"at commit {position}, not {self._position} or the next")
+        self._apply(attempt)
+        return True
+
+    def _apply(self, attempt: _Attempt) -> None:
         """Follow the ledger: what is committed is now what is so."""
+        planned = attempt.planned
+        self._doubt = None
+        self._position += 1
+        self._offsets = attempt.batch.offsets
         changed = planned.opened.keys() | planned.closed
         before = [self._open.pop(key) for key in changed if key in self._open]
         self._open.update(planned.opened)
         publish_in_flight(before, planned.opened.values(), self._metrics)
+        publish_booked(len(planned.rows), attempt.corrections, self._metrics)
         publish_settled(planned.settled, self._metrics, self._clock())
         publish_unsettled(planned.unsettled, self._metrics)
+        self._keep_house(attempt)
+
+    def _keep_house(self, attempt: _Attempt) -> None:
+        if attempt.keeps_house:
+            self._kept_house_at_s = attempt.now_s
+            self._delete_used_journals()
 
     def _delete_used_journals(self) -> None:
         """Delete what its worker has closed and we have committed to the last line."""
@@ -190,33 +262,3 @@ class Settler:
             self._report_bad("journal", bool(rest))  # a torn line at the end, from a full disk
             (self._journal_directory / file.name).unlink(missing_ok=True)
             self._journal_tail.drop(file)
-
-
-async def follow(settler: Settler, stop: asyncio.Event, drain_s: float) -> bool:
-    """Settle until `stop`, then whatever is left in the files; True when that was all of it."""
-    loop = asyncio.get_running_loop()
-    deadline_s = math.inf
-    retry_s = 0.0
-    while True:
-        draining = stop.is_set()
-        if draining and deadline_s == math.inf:
-            deadline_s = loop.time() + drain_s
-        pace = await asyncio.to_thread(settler.step)
-        if pace is Pace.BLOCKED:
-            retry_s = min(max(retry_s * 2, RETRY_S[0]), RETRY_S[1])
-        elif retry_s:
-            retry_s = 0.0
-            _log.info(Event.LEDGER_BACK)
-        if draining and (pace is Pace.CAUGHT_UP or loop.time() >= deadline_s):
-            return pace is Pace.CAUGHT_UP
-        pause_s = {Pace.MORE: 0.0, Pace.CAUGHT_UP: POLL_S, Pace.BLOCKED: retry_s}[pace]
-        await _pause(stop, RETRY_S[0] if draining and pause_s else pause_s)
-
-
-async def _pause(stop: asyncio.Event, pause_s: float) -> None:
-    """Wait, but not beyond `stop` (while draining, it is set already: wait all of it)."""
-    if stop.is_set():
-        await asyncio.sleep(pause_s)
-        return
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), pause_s)

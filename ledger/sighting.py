@@ -5,7 +5,18 @@ log). These arrive late, in any order, some twice, some never. They carry the sa
 they can be put together without asking anyone.
 """
 
+from collections.abc import Iterable
+
 import msgspec
+
+MAX_TEXT = 256
+"""Characters kept of any text: an `x-request-id` from a client may be as long as its headers."""
+
+MAX_GROUPS_TEXT = 1024
+"""Characters kept of a list of groups, in whole names."""
+
+MAX_N = 2**20
+"""Answers that one request may ask for, in our books: more is unknown."""
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -18,9 +29,18 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     tenant: str | None = None
     project: str | None = None
     user: str | None = None
+    groups: str | None = None
+    """Sorted, joined by commas."""
+    region: str | None = None
     key_id: str | None = None
     model: str | None = None
+    track: str | None = None
+    version: str | None = None
     pool: str | None = None
+    n: int | None = None
+    """Answers asked for in one request."""
+    price: str | None = None
+    """The price in force, as `price.read_price` reads it."""
     policy: str | None = None
     """Content hash of the policy that decided."""
 
@@ -33,9 +53,15 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
             self.tenant or other.tenant,
             self.project or other.project,
             self.user or other.user,
+            self.groups or other.groups,
+            self.region or other.region,
             self.key_id or other.key_id,
             self.model or other.model,
+            self.track or other.track,
+            self.version or other.version,
             self.pool or other.pool,
+            self.n or other.n,
+            self.price or other.price,
             self.policy or other.policy,
         )
 
@@ -47,6 +73,25 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     """A part of prompt_tokens."""
+
+
+class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the catalog says of the endpoint that served; None is not said.
+
+    The numbers are decimal texts, exact as they were written; `price.own_cost` uses them.
+    """
+
+    cluster: str | None = None
+    gpu: str | None = None
+    """Kind of GPU."""
+    gpus: str | None = None
+    """GPUs that one endpoint keeps busy."""
+    watts: str | None = None
+    """Drawn by one GPU at work."""
+    usd_per_gpu_hour: str | None = None
+    usd_per_kwh: str | None = None
+    prefill_tokens_per_s: str | None = None
+    decode_tokens_per_s: str | None = None
 
 
 class Sighting(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
@@ -67,9 +112,25 @@ class Sighting(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     """Envoy's response code details."""
     endpoint: str | None = None
     """The last one tried."""
+    labels: Labels | None = None
+    """Of that endpoint."""
     attempts: int = 0
     latency_us: int | None = None
     ttft_us: int | None = None
+
+
+def clean(text: str) -> str:
+    """Make text fit for every database: PostgreSQL takes no NUL, and indexes no long texts."""
+    text = text[:MAX_TEXT]
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def join_groups(names: Iterable[str]) -> str | None:
+    """Write down a set of groups: sorted, joined by commas, whole names up to a length."""
+    joined = ",".join(sorted({clean(name) for name in names if name}))
+    if len(joined) > MAX_GROUPS_TEXT:
+        joined = joined[: MAX_GROUPS_TEXT + 1].rpartition(",")[0]
+    return joined or None
 
 
 class Departure(Sighting, frozen=True, tag=True):
@@ -90,12 +151,13 @@ def latest(first: Departure | Renewal, second: Departure | Renewal) -> Departure
     Envoy knows more than the worker, and later more than before. What only the other one knows
     about the origin is kept.
     """
-    low, high = (first, second) if _rank(first) <= _rank(second) else (second, first)
+    low, high = (first, second) if rank(first) <= rank(second) else (second, first)
     origin = high.origin.filled_from(low.origin)
     return high if origin == high.origin else msgspec.structs.replace(high, origin=origin)
 
 
-def _rank(seen: Departure | Renewal) -> tuple[bool, int, int]:
+def rank(seen: Departure | Renewal) -> tuple[bool, int, int]:
+    """Order sightings by how much they know; of two, the higher one is the later one."""
     usage = seen.usage
     tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
     return isinstance(seen, Renewal), tokens, seen.latency_us or 0

@@ -158,7 +158,7 @@ class Tail:
 
     def _identify(self, file: Followed, size: int) -> bool:
         """Make sure that we read the file we think we read; False when it cannot be told yet."""
-        file_id = _file_id(file)
+        file_id = identify(file.fd)
         if file.file_id is not None and (file_id != file.file_id or size < file.offset):
             self._forget(file.file_id)
             self.truncated.append(file.name)
@@ -192,13 +192,14 @@ def rotations_of(name: str) -> Callable[[str], bool]:
     return matches
 
 
-def _file_id(file: Followed) -> str | None:
-    head = os.pread(file.fd, FIRST_LINE_BYTES, 0)
+def identify(fd: int) -> str | None:
+    """Name a file for good; None until its first line is complete."""
+    head = os.pread(fd, FIRST_LINE_BYTES, 0)
     end = head.find(b"\n") + 1
     if end == 0 and len(head) < FIRST_LINE_BYTES:
         return None
     digest = blake2b(head[: end or FIRST_LINE_BYTES], digest_size=8).hexdigest()
-    return f"{file.inode:x}-{digest}"
+    return f"{os.fstat(fd).st_ino:x}-{digest}"
 
 
 def _lines(file_id: str, start: int, data: bytes) -> Iterator[Line]:

@@ -1,160 +1,119 @@
-"""Questions to the ledger: who used how much of what, and when."""
+"""Answers to questions: who used how much of what, and when."""
 
-import math
-import re
-from array import array
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
-from ledger.sqlite import open_reader
+from sqlalchemy import Connection, func, select
 
-_HOUR = "strftime('%Y-%m-%dT%H:00Z', start_ms / 1000, 'unixepoch')"
-_DAY = "strftime('%Y-%m-%d', start_ms / 1000, 'unixepoch')"
-
-DIMENSIONS: Mapping[str, str] = {
-    # The plus keeps SQLite from walking an index in this order, at one random read per row:
-    # 1.0 s instead of 1.6 s for a million rows.
-    **{
-        name: f"+{name}"
-        for name in (
-            "tenant",
-            "project",
-            "user",
-            "key_id",
-            "model",
-            "pool",
-            "endpoint",
-            "operation",
-            "status",
-            "deny_reason",
-            "policy",
-        )
-    },
-    "hour": _HOUR,
-    "day": _DAY,
-}
-"""What usage can be grouped by, and its SQL. Hours and days are UTC."""
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION = re.compile(r"(\d{1,6})([smhdw])")
-
-
-class UsageError(ValueError):
-    """A question that makes no sense; the message says which would."""
+from ledger import steps
+from ledger.figures import Figures, figures_of
+from ledger.question import Question
+from ledger.ranking import Cell, Cells, Group, UsageRow, merge, rows
+from ledger.rollup import Tally
+from ledger.spans import Span, known_span, split
+from ledger.tables import CHAIN, QUARTER_MS
+from ledger.totals import Wanted, add_up
+from ledger.where import stored
 
 
 @dataclass(frozen=True, slots=True)
-class UsageRow:
-    """The sums of one group."""
+class Answer:
+    """What was found."""
 
-    group: tuple[str | None, ...]
-    """One value per dimension asked for; None is unknown."""
-    requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int
-    """A part of prompt_tokens."""
-    denied: int
-    unsettled: int
-    ttft_p50_ms: float | None
-    """Over successful answers; None when there were none."""
-    ttft_p95_ms: float | None
+    question: Question
+    since: datetime | None
+    """As asked, but at a quarter of an hour where single entries are kept no longer."""
+    until: datetime | None
+    rows: Sequence[UsageRow]
+    """By step, in a step the greatest first, the others last."""
+    total: Figures
+    """Over all groups. A request in several of dimension `group` is here once."""
+    before: Figures | None = None
 
 
-def usage(
-    ledger: Path,
-    by: Sequence[str] = ("tenant", "model"),
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> list[UsageRow]:
-    """Sum up the requests that started in [since, until), biggest users of tokens first.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the ledger says about one period."""
 
-    Unknown tokens (`estimated` rows) add nothing. Raises UsageError for an unknown dimension and
-    LedgerError when there is no ledger. Reads while the settle process writes.
-    """
-    check_dimensions(by)
-    query, values = _query(by, since, until)
-    with closing(open_reader(ledger)) as db:
-        # typeshed wants a class whose step takes any number of arguments; SQLite gives one here.
-        db.create_aggregate("percentiles", 1, _Percentiles)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        return [_usage_row(values, len(by)) for values in db.execute(query, values)]
+    cells: Cells
+    total: Tally
+    begins: Sequence[int]
+    """Of steps; none when time is not asked for, and when there is nothing."""
 
 
-def check_dimensions(by: Sequence[str]) -> None:
-    """Raises UsageError, listing the choices, when one of `by` is no dimension or comes twice."""
-    for name in by:
-        if name not in DIMENSIONS:
-            choices = ", ".join(DIMENSIONS)
-            raise UsageError(f"cannot group by {name!r}; choose from {choices}")
-    if len(set(by)) < len(by):
-        raise UsageError(f"each dimension once, please: {', '.join(by)}")
+def ask(connection: Connection, question: Question) -> Answer:
+    """Answer from one state of the ledger. Raises UsageError when that would be too long."""
+    span = _span(connection, question)
+    found = _find(connection, question, span)
+    before = _find(connection, question, _span_before(span)) if question.compare else None
+    step, zone = question.step, question.zone
+    names = [] if step is None else [steps.write(step, begin, zone) for begin in found.begins]
+    since, until = (None if ms is None else steps.from_ms(ms, zone) for ms in span)
+    return Answer(
+        question,
+        since,
+        until,
+        rows(question, names, found.cells, None if before is None else before.cells),
+        figures_of(found.total),
+        None if before is None else figures_of(before.total),
+    )
 
 
-def parse_time(text: str, now: datetime) -> datetime:
-    """Read a point in time: `90m` or `7d` before `now`, or an ISO date or time (UTC if unsaid).
-
-    Raises UsageError.
-    """
-    match = _DURATION.fullmatch(text)
-    try:
-        if match:
-            return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
-        time = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"cannot read {text!r} as a time; write 30m, 1h, 7d, 2026-01-31 or 2026-01-31T12:00Z"
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+def _span(connection: Connection, question: Question) -> Span:
+    """Tell the period in milliseconds, widened to whole quarters where entries are gone."""
+    since, until = (
+        None if time is None else steps.to_ms(time) for time in (question.since, question.until)
+    )
+    complete_ms = connection.execute(select(func.max(CHAIN.c.begin_ms))).scalar_one() or 0
+    _, rest = split((since, until))
+    if all(begin is None or begin >= complete_ms for begin, _ in rest):
+        return since, until
+    return (
+        None if since is None else since - since % QUARTER_MS,
+        None if until is None else until + -until % QUARTER_MS,
+    )
 
 
-def _query(
-    by: Sequence[str], since: datetime | None, until: datetime | None
-) -> tuple[str, list[int]]:
-    bounds = [("start_ms >= ?", since), ("start_ms < ?", until)]
-    given = [(clause, time) for clause, time in bounds if time is not None]
-    where = " AND ".join(clause for clause, _ in given) or "TRUE"
-    groups = [DIMENSIONS[name] for name in by]
-    query = f"""
-        SELECT {"".join(f"{group}, " for group in groups)}
-            count(*),
-            coalesce(sum(prompt_tokens), 0) AS prompt,
-            coalesce(sum(completion_tokens), 0) AS completion,
-            coalesce(sum(cached_tokens), 0),
-            count(deny_reason),
-            coalesce(sum(unsettled), 0),
-            percentiles(CASE WHEN status BETWEEN 200 AND 299 THEN ttft_us END)
-        FROM request
-        WHERE {where}
-        {"GROUP BY " + ", ".join(groups) if groups else ""}
-        ORDER BY prompt + completion DESC, count(*) DESC
-    """  # noqa: S608 - only SQL of ours is put together; values are bound
-    return query, [round(time.timestamp() * 1000) for _, time in given]
+def _span_before(span: Span) -> Span:
+    since, until = span
+    assert since is not None
+    assert until is not None
+    return since - (until - since), since
 
 
-def _usage_row(values: Sequence[str | int | None], dimensions: int) -> UsageRow:
-    group = tuple(None if value is None else str(value) for value in values[:dimensions])
-    *sums, percentiles = values[dimensions:]
-    requests, prompt, completion, cached, denied, unsettled = (int(v or 0) for v in sums)
-    p50, p95 = (int(us) / 1000 for us in str(percentiles).split()) if percentiles else (None, None)
-    return UsageRow(group, requests, prompt, completion, cached, denied, unsettled, p50, p95)
+def _find(connection: Connection, question: Question, span: Span) -> _Found:
+    begins = _begins(connection, question, span)
+    names = [stored(name) for name in question.dimensions]
+    stretches = steps.stretches(begins) if begins else ()
+    total, cells = Tally(), dict[Cell, Tally]()
+    wanted = Wanted(names, question.where, span, stretches, question.most)
+    for (step, values), tally in add_up(connection, wanted).items():
+        if any(tally.sums):
+            merge(total, tally)
+            for group in _groups(question, values):
+                merge(cells.setdefault((step, group), Tally()), tally)
+    return _Found(cells, total, begins)
 
 
-class _Percentiles:
-    """SQL aggregate: `p50 p95` of its argument by nearest rank, as text; NULLs do not count."""
+def _begins(connection: Connection, question: Question, span: Span) -> Sequence[int]:
+    if question.step is None:
+        return ()
+    since, until = span
+    if since is None or until is None:
+        known = known_span(connection)
+        if known is None:
+            return ()
+        since = known[0] if since is None else since
+        until = known[1] if until is None else until
+    return steps.begins(question.step, since, until, question.zone)
 
-    def __init__(self) -> None:
-        self._values = array("q")
 
-    def step(self, value: int | None) -> None:
-        if value is not None:
-            self._values.append(value)
-
-    def finalize(self) -> str | None:
-        ordered = sorted(self._values)
-        if not ordered:
-            return None
-        ranks = (math.ceil(share * len(ordered)) - 1 for share in (0.50, 0.95))
-        return " ".join(str(ordered[rank]) for rank in ranks)
+def _groups(question: Question, values: Sequence[str | int | None]) -> Iterable[Group]:
+    """Write values as texts, once for each of a row's groups if `group` is asked for."""
+    texts = tuple(None if value is None else str(value) for value in values)
+    if "group" not in question.dimensions:
+        return (texts,)
+    place = question.dimensions.index("group")
+    groups = (texts[place] or "").split(",")
+    return [(*texts[:place], group or None, *texts[place + 1 :]) for group in groups]

@@ -13,13 +13,14 @@ from typing import cast
 
 import msgspec
 
-from ledger.sighting import End, Origin, Renewal, Usage
-
-MAX_TEXT = 256
-"""Characters kept of any text: an `x-request-id` from a client may be as long as its headers."""
+from ledger.price import MAX_TOKENS
+from ledger.sighting import MAX_N, End, Labels, Origin, Renewal, Usage, clean, join_groups
 
 MAX_COUNT = 2**53
 """Larger numbers are nonsense (and JSON numbers are doubles): unknown rather than billed."""
+
+MAX_AHEAD_MS = 24 * 3600 * 1000
+"""A start further ahead of our clock is nonsense, and nobody would find the request in its month."""
 
 _SALVAGE_TRIES = 64
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
@@ -41,7 +42,7 @@ def read_line(line: bytes, place: str, now_ms: int) -> End | Renewal | None:
     """Read one line; None when it is of another type, such as the start of a request.
 
     `place` is `file:offset`. A request without metadata, one that died before ext_proc answered,
-    is known by its line and the offset: a copy of the log tells of no other. `now_ms` stands in for a missing start.
+    is known by its line and the offset: a copy of the log tells of no other. `now_ms` stands in for a missing or absurd start.
     Raises BadLineError. Cost: about 12 us.
     """
     members = _object(line)
@@ -54,7 +55,7 @@ def read_line(line: bytes, place: str, now_ms: int) -> End | Renewal | None:
     start_ms = _epoch_ms(_text(members, "time"))
     return kind(
         key=_text(said, "settle_key") or _key(line, place),
-        start_ms=now_ms if start_ms is None else start_ms,
+        start_ms=now_ms if start_ms is None or start_ms > now_ms + MAX_AHEAD_MS else start_ms,
         origin=_origin(members, said),
         usage=_usage(_members(members, "usage")),
         status=_count(members, "status"),
@@ -62,6 +63,7 @@ def read_line(line: bytes, place: str, now_ms: int) -> End | Renewal | None:
         flags=frozenset((_text(members, "flags") or "").split(",")) - {"", "-"},
         details=_text(members, "details") or "",
         endpoint=_text(members, "endpoint"),
+        labels=_labels(_members(members, "endpoint_labels")),
         attempts=_count(members, "attempts") or 0,
         latency_us=_count(members, "latency_us"),
         ttft_us=_count(members, "ttft_us"),
@@ -82,19 +84,57 @@ def _origin(members: Members, said: Members) -> Origin:
         _text(said, "tenant"),
         _text(said, "project"),
         _text(said, "user"),
+        _groups(said.get("groups")),
+        _text(said, "region"),
         _text(said, "key_id"),
         _text(said, "model"),
+        _text(said, "track"),
+        _text(said, "version"),
         _text(said, "pool"),
+        _count(said, "n", MAX_N) or None,
+        _text(said, "price"),
         _text(said, "policy"),
     )
 
 
 def _usage(said: Members) -> Usage:
     return Usage(
-        _count(said, "prompt_tokens"),
-        _count(said, "completion_tokens"),
-        _count(said, "cached_tokens"),
+        _count(said, "prompt_tokens", MAX_TOKENS),
+        _count(said, "completion_tokens", MAX_TOKENS),
+        _count(said, "cached_tokens", MAX_TOKENS),
     )
+
+
+def _groups(value: object) -> str | None:
+    """Read a list of names, or names joined by commas; they come out sorted and joined."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list):
+        return None
+    return join_groups(name for name in cast("list[object]", value) if isinstance(name, str))
+
+
+def _labels(said: Members) -> Labels | None:
+    if not said:
+        return None
+    return Labels(
+        _text(said, "cluster"),
+        _text(said, "gpu"),
+        _number(said, "gpus"),
+        _number(said, "watts"),
+        _number(said, "usd_per_gpu_hour"),
+        _number(said, "usd_per_kwh"),
+        _number(said, "prefill_tokens_per_s"),
+        _number(said, "decode_tokens_per_s"),
+    )
+
+
+def _number(members: Members, name: str) -> str | None:
+    """Read a number, or a text that should be one, as text."""
+    value = members.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return _text(members, name)
 
 
 def _object(line: bytes) -> Members:
@@ -130,15 +170,15 @@ def _members(members: Members, name: str) -> Members:
 
 def _text(members: Members, name: str) -> str | None:
     value = members.get(name)
-    return value[:MAX_TEXT] if isinstance(value, str) and value else None
+    return clean(value) if isinstance(value, str) and value else None
 
 
-def _count(members: Members, name: str) -> int | None:
+def _count(members: Members, name: str, most: int = MAX_COUNT) -> int | None:
     """Read a number that counts something; metadata numbers are doubles, so 12.0 is 12."""
     value = members.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if 0 <= value <= MAX_COUNT else None
+    return int(value) if 0 <= value <= most else None
 
 
 def _epoch_ms(text: str | None) -> int | None:

@@ -26,6 +26,11 @@ REQUEST_BUCKETS_S = (
 )  # fmt: skip
 """A refusal takes milliseconds, a long completion ten minutes."""
 
+RATIO_BUCKETS = (
+    0.25, 0.5, 0.67, 0.8, 0.9, 0.95, 0.98, 0.9999, 1.0, 1.02, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0,
+)  # fmt: skip
+"""Dense around 1, which has a bucket of its own: a count is exact, or an estimate is near."""
+
 LAG_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 """Healthy is below 0.3 s: Envoy flushes its log every 0.1 s, we commit every 0.1 s."""
 
@@ -54,9 +59,32 @@ LOG_LINES_BAD = Metric("log_lines_bad_total", "lines", ("source",), fixed=("sour
 LEDGER_FAULTS = Metric("ledger_faults_total", "faults",
     help="Commits that failed and were tried again.")
 
+ENTRIES = Metric("ledger_entries_total", "entries",
+    help="Entries committed to the ledger, reversals included.")
+CORRECTIONS = Metric("ledger_corrections_total", "requests",
+    help="Requests whose entry was reversed and booked again, for a late end or a fuller journal.")
+COST = Metric("cost_usd_total", "US dollars", ("tenant", "model"),
+    help="Cost of requests that ended, rounded; the ledger has it exactly.")
+PRICES_BAD = Metric("prices_bad_total", "requests",
+    help="Requests whose price could not be read: their cost is unknown.")
+DUTY_FAULTS = Metric("duty_faults_total", "faults", ("duty",),
+    help="Turns of what the settle process does beside settling that failed; tried again in time.")
+
+ALERTS = Metric("alerts_total", "alerts", ("kind",), fixed=("kind",),
+    help="Alerts raised, by kind; each one once.")
+WEBHOOK_DELIVERIES = Metric("webhook_deliveries_total", "messages", ("webhook", "result"),
+    fixed=("result",),
+    help="Messages to webhooks, by result: delivered, retried or refused; and alerts given_up.")
+UNATTRIBUTED = Metric("unattributed_tokens", "tokens", ("endpoint", "cause"), fixed=("cause",),
+    help="Tokens that an engine counted since it started and nobody is billed for, by cause: choices, aborts, retries or unknown.")
+LEDGER_DRIFT = Metric("ledger_drift_tokens", "tokens", ("endpoint", "kind"), fixed=("kind",),
+    help="Tokens that the ledger has booked beyond what the engine can have counted since it started, by kind: prompt or completion.")
+RECONCILED = Metric("reconciled_timestamp_seconds", "seconds", ("endpoint",),
+    help="When an engine's counters were last compared with the ledger.")
+
 # Written by every worker.
 DECISION = Metric("decision_seconds", "seconds", ("outcome",), buckets=DECISION_BUCKETS_S,
-    help="Time spent deciding, by outcome: forward, deny, reply or fault.", fixed=("outcome",))
+    help="Time spent deciding, by outcome: forward, relay, reply, deny or fault.", fixed=("outcome",))
 FILTER_FAULTS = Metric("filter_faults_total", "faults", ("filter",),
     help="Exceptions inside a filter.")
 WIRE_FAULTS = Metric("wire_faults_total", "faults", ("kind",), fixed=("kind",),
@@ -69,17 +97,27 @@ POLICY_INFO = Metric("policy_info", "workers", ("policy",),
     help="Workers that serve this policy version.")
 POLICY_RELOADS = Metric("policy_reloads_total", "reloads", ("result",), fixed=("result",),
     help="Policy loads, by result: ok or rejected.")
+LIMITS = Metric("limits_total", "requests", ("limit", "result"), fixed=("result",),
+    help="Requests that met a limit, by result: admitted, refused, or shadowed, which would be refused.")
+LIMIT_AMOUNTS = Metric("limit_amount_total", "units", ("limit", "kind"), fixed=("kind",),
+    help="What limits counted, in their unit (money in US dollars): reserved, used, refunded, overshoot.")
+LIMITS_DEGRADED = Metric("limits_degraded_total", "requests", ("how",), fixed=("how",),
+    help="Requests decided without the shared counters: local, open or deny.")
+ESTIMATE_ERROR = Metric("estimate_error_ratio", "ratio", ("model", "counted_by"),
+    buckets=RATIO_BUCKETS, fixed=("counted_by",),
+    help="Prompt tokens as counted before, for each that the engine reported; 1 is exact. By tokenizer, engine or estimate.")
 JWKS_REFRESHES = Metric("jwks_refreshes_total", "refreshes", ("issuer", "result"),
     fixed=("result",), help="Fetches of token issuers' keys, by result: ok or failed.")
 # fmt: on
 
 SETTLE_METRICS = (
     REQUESTS, DENIALS, TOKENS, TTFT, REQUEST, IN_FLIGHT, SETTLE_LAG, SETTLE_LAG_LAST, UNSETTLED,
-    LOG_LINES_BAD, LEDGER_FAULTS,
+    LOG_LINES_BAD, LEDGER_FAULTS, ENTRIES, CORRECTIONS, COST, PRICES_BAD, DUTY_FAULTS,
+    ALERTS, WEBHOOK_DELIVERIES, UNATTRIBUTED, LEDGER_DRIFT, RECONCILED,
 )  # fmt: skip
 WORKER_METRICS = (
     DECISION, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
-    POLICY_RELOADS, JWKS_REFRESHES,
+    POLICY_RELOADS, JWKS_REFRESHES, LIMITS, LIMIT_AMOUNTS, LIMITS_DEGRADED, ESTIMATE_ERROR,
 )  # fmt: skip
 
 
@@ -98,6 +136,16 @@ class SettleMetrics:
         self.unsettled = Counter(UNSETTLED, registry)
         self.log_lines_bad = Counter(LOG_LINES_BAD, registry)
         self.ledger_faults = Counter(LEDGER_FAULTS, registry)
+        self.entries = Counter(ENTRIES, registry)
+        self.corrections = Counter(CORRECTIONS, registry)
+        self.cost_usd = Counter(COST, registry)
+        self.prices_bad = Counter(PRICES_BAD, registry)
+        self.duty_faults = Counter(DUTY_FAULTS, registry)
+        self.alerts = Counter(ALERTS, registry)
+        self.webhook_deliveries = Counter(WEBHOOK_DELIVERIES, registry)
+        self.unattributed = Gauge(UNATTRIBUTED, registry)
+        self.ledger_drift = Gauge(LEDGER_DRIFT, registry)
+        self.reconciled = Gauge(RECONCILED, registry)
 
 
 class WorkerMetrics:
@@ -111,6 +159,10 @@ class WorkerMetrics:
         self.endpoints_healthy = Gauge(ENDPOINTS_HEALTHY, registry)
         self.policy_reloads = Counter(POLICY_RELOADS, registry)
         self.jwks_refreshes = Counter(JWKS_REFRESHES, registry)
+        self.estimate_error = Histogram(ESTIMATE_ERROR, registry)
+        self.limits = Counter(LIMITS, registry)
+        self.limit_amounts = Counter(LIMIT_AMOUNTS, registry)
+        self.limits_degraded = Counter(LIMITS_DEGRADED, registry)
         self._policy_info = Gauge(POLICY_INFO, registry)
         self._policy: str | None = None
 

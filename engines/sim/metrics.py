@@ -4,6 +4,7 @@ Plain numbers while requests run; the text is made when somebody scrapes. vLLM's
 things that this engine does not have (speculative decoding, LoRA, images...) are left out.
 """
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ class Exposition:
 
     def __init__(self, meter: Meter, model: str, cache_config: dict[str, str]) -> None:
         self._meter = meter
+        self._started_s = time.time()
         self._labels = {"engine": "0", "model_name": model}
         self._cache_config = {**cache_config, "engine": "0"}
 
@@ -140,6 +142,9 @@ class Exposition:
             gauge = GaugeMetricFamily(f"vllm:{name}", text, labels=list(self._labels))
             gauge.add_metric(list(self._labels.values()), value)
             yield gauge
+        yield GaugeMetricFamily(
+            "process_start_time_seconds", "When this process started.", self._started_s
+        )
         config = GaugeMetricFamily(
             "vllm:cache_config_info", "The cache's configuration.", labels=list(self._cache_config)
         )

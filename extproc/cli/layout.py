@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.config import NAME
+
 SOCKET_PATH_BYTES = 107
 """Longest path of a unix socket on Linux (`sun_path` of unix(7) less its final NUL)."""
 
@@ -23,6 +25,9 @@ class Layout:
 
     def worker_socket(self, number: int) -> Path:
         return self.run / f"worker-{number}.sock"
+
+    def sidecar_socket(self, name: str) -> Path:
+        return self.run / f"sidecar-{name}.sock"
 
     @property
     def envoy(self) -> Path:
@@ -62,13 +67,33 @@ class Layout:
         return self.root / "ledger.sqlite"
 
     @property
+    def counters(self) -> Path:
+        """What the embedded Valkey writes down: how much of each limit is used."""
+        return self.root / "counters"
+
+    @property
+    def counters_socket(self) -> Path:
+        return self.run / "valkey.sock"
+
+    @property
+    def settle_config(self) -> Path:
+        """What the settle process is told of the policy."""
+        return self.run / NAME
+
+    @property
+    def alerts(self) -> Path:
+        """Where alerts wait for delivery."""
+        return self.root / "alerts"
+
+    @property
     def lock(self) -> Path:
         return self.root / "up.lock"
 
     def make(self) -> None:
         """Create the directories, for this user only. Raises: OSError."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in (self.run, self.endpoints, self.log, self.journal, self.metrics, self.policy):
+        made = (self.run, self.endpoints, self.log, self.journal, self.metrics, self.policy)
+        for path in (*made, self.counters):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def fits_sockets(self) -> bool:

@@ -11,16 +11,19 @@ from dataplane.gateway import ConfigError
 from extproc.cli.children import ChildError
 from extproc.cli.keys import app as keys_app
 from extproc.cli.layout import Layout
+from extproc.cli.ledger import app as ledger_app
+from extproc.cli.limits import app as limits_app
+from extproc.cli.limits import budget
 from extproc.cli.plan import Typed, make_plan
 from extproc.cli.policy import app as policy_app
 from extproc.cli.preflight import UpError, claimed
+from extproc.cli.reconcile import reconcile
+from extproc.cli.replay import replay
 from extproc.cli.screen import Ready, Screen, page
 from extproc.cli.up import Up
+from extproc.cli.usage import usage
 from extproc.errors import PolicyError
 from extproc.settings import SettingsError
-from ledger.report import Form, UsageOptions, report_usage
-from ledger.store import LedgerError
-from ledger.usage import DIMENSIONS, UsageError
 from telemetry.logs import start_logging
 
 DEFAULT_STATE = Path(".headgate")
@@ -33,6 +36,12 @@ app = typer.Typer(
 )
 app.add_typer(keys_app, name="keys")
 app.add_typer(policy_app, name="policy")
+app.add_typer(limits_app, name="limits")
+app.add_typer(ledger_app, name="ledger")
+app.command()(budget)
+policy_app.command()(replay)
+app.command()(reconcile)
+app.command()(usage)
 
 StateFlag = Annotated[Path, typer.Option("--state", help="Sockets, logs, journal and ledger.")]
 
@@ -58,6 +67,21 @@ def up(
     envoy: Annotated[
         Path | None, typer.Option(help="The Envoy binary. Default: .tools/bin/envoy, or the PATH.")
     ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HEADGATE_REDIS",
+            help="URL of your Redis or Valkey, for limits. Default: one of its own is started.",
+        ),
+    ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(help="Path or database URL of the ledger. Default: ledger.sqlite in --state."),
+    ] = None,
+    sidecars: Annotated[
+        bool,
+        typer.Option(help="Start the services beside the gateway: the usage API."),
+    ] = True,
 ) -> None:
     """Start the whole gateway on this machine, and stop it with Ctrl-C."""
     typed = Typed(
@@ -70,6 +94,9 @@ def up(
         metrics_port=metrics_port,
         state=state,
         envoy=envoy,
+        redis=redis,
+        ledger=ledger,
+        sidecars=sidecars,
     )
     screen = Screen()
     layout = Layout(state.resolve())
@@ -95,30 +122,6 @@ async def run_up(typed: Typed, layout: Layout, screen: Screen) -> None:
     )
     await Up(plan, policy, screen.step).run(lambda: screen.page(page(ready)))
     screen.step("stopped")
-
-
-@app.command()
-def usage(
-    by: Annotated[
-        str, typer.Option(help=f"What to group by, comma-separated: {', '.join(DIMENSIONS)}.")
-    ] = "tenant,model",
-    since: Annotated[
-        str, typer.Option(help="From when: 30m, 1h, 7d before now, or an ISO time (UTC).")
-    ] = "24h",
-    until: Annotated[str | None, typer.Option(help="Until when, the same way.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
-    state: StateFlag = DEFAULT_STATE,
-) -> None:
-    """Say who used what, out of the ledger."""
-    if as_json and as_csv:
-        fail("--json and --csv exclude each other.")
-    form: Form = "json" if as_json else "csv" if as_csv else "table"
-    options = UsageOptions(Layout(state).ledger, by=by, since=since, until=until, form=form)
-    try:
-        report_usage(options, sys.stdout)
-    except (UsageError, LedgerError) as exc:
-        fail(str(exc))
 
 
 def command_name() -> str:

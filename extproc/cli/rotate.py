@@ -1,29 +1,105 @@
-"""The access log does not grow for ever: a full one is set aside, and the oldest ones go.
+"""The access log neither ends nor grows for ever: room is taken ahead of it, a full one is set aside,
+and the oldest ones go when the ledger has all of them.
 
 A file is renamed, then Envoy is asked to open a new one. The settle process reads a renamed file to
 its end before it goes on with the next, so nothing is lost in between.
 """
 
+import asyncio
+import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.room import reserve
+from ledger.store import LedgerError
+from telemetry.logs import Event, EventLog
+
 ROTATE_BYTES = 256 * 1024 * 1024
-"""About 300 000 requests. The ledger holds their rows long before."""
+"""About 300 000 requests."""
 KEPT = 4
-"""Files set aside: a gigabyte, for those who look for a request by hand. The settle process is behind
-by less than a second, so what goes is settled for days."""
+"""Files set aside: a gigabyte, for those who look for a request by hand. There are more of them only
+when the ledger is behind: what is not in it yet is not thrown away."""
+ROOM_BYTES = 32 * 1024 * 1024
+"""Taken ahead of the log: about 38 000 requests are written down even when the disk is full."""
 LOOK_S = 5.0
+NANOSECONDS = "[0-9]" * 19
+"""When a file was set aside: its suffix, as a pattern of names."""
+
+log = EventLog(__name__)
 
 
-async def rotate(
-    log: Path, reopen: Callable[[], Awaitable[None]], limit_bytes: int = ROTATE_BYTES
-) -> bool:
-    """Set the log aside if it is full; tell whether it was. Raises: OSError."""
-    if not log.exists() or log.stat().st_size < limit_bytes:
-        return False
-    log.rename(log.with_name(f"{log.name}.{time.time_ns()}"))
-    await reopen()
-    for old in sorted(log.parent.glob(f"{log.name}.*"))[:-KEPT]:
-        old.unlink()
-    return True
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    """Envoy's log, and what is needed to look after it."""
+
+    path: Path
+    reopen: Callable[[], Awaitable[None]]
+    """Lets Envoy open it anew. Raises OSError."""
+    finished: Callable[[Sequence[Path]], Sequence[Path]]
+    """Chooses what the ledger does not need any more. Raises LedgerError, OSError."""
+
+    async def keep(self) -> None:
+        """Look after it, for ever."""
+        while True:
+            try:
+                self.take_room()
+                await self.rotate()
+            except OSError as exc:
+                log.error(Event.LOG_NOT_ROTATED, error=str(exc))
+            await asyncio.sleep(LOOK_S)
+
+    def take_room(self) -> bool:
+        """Take room for what comes next, of a small disk a part; False when there is none.
+
+        Raises: OSError.
+        """
+        try:
+            fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return reserve(fd, min(ROOM_BYTES, free_bytes(self.path) // 4))
+        finally:
+            os.close(fd)
+
+    async def rotate(self, limit_bytes: int = ROTATE_BYTES) -> bool:
+        """Set it aside if it is full; tell whether it was. Raises: OSError.
+
+        On a full disk it stays: the next one would find no room.
+        """
+        aside = self._aside()
+        if not self.path.exists():
+            if aside:  # Envoy did not listen last time, and writes on into what we renamed
+                await self.reopen()
+            return False
+        if self.path.stat().st_size < limit_bytes or free_bytes(self.path) < ROOM_BYTES:
+            return False
+        self.path.rename(self.path.with_name(f"{self.path.name}.{time.time_ns()}"))
+        await self.reopen()
+        for old in aside:
+            os.truncate(old, old.stat().st_size)  # gives back the room it did not need
+        await asyncio.to_thread(self._throw_out)
+        return True
+
+    def _aside(self) -> list[Path]:
+        """List what we set aside, oldest first."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.{NANOSECONDS}"))
+
+    def _throw_out(self) -> None:
+        if old := self._aside()[:-KEPT]:
+            try:
+                finished = self.finished(old)
+            except LedgerError as fault:
+                log.warning(Event.LOG_KEPT, files=len(old), error=str(fault))
+                return
+            for path in finished:
+                path.unlink()
+            if len(finished) < len(old):
+                log.warning(Event.LOG_KEPT, files=len(old) - len(finished))
+
+
+def free_bytes(path: Path) -> int:
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize

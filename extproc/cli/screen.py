@@ -66,6 +66,7 @@ def page(ready: Ready) -> str:
 
 [bold]Who used what[/bold]
   {ready.command} usage --by tenant,model --state {ready.layout.root}
+  curl {ready.base_url.removesuffix("/v1")}/headgate/v1/usage -H 'Authorization: Bearer {key}'
 
 [bold]Where things are[/bold]
   engines  {ready.engines}

@@ -1,6 +1,7 @@
 """`headgate up`: the whole gateway on one machine, started in order and stopped in order.
 
-    engines -> workers -> settle -> Envoy -> ready        Envoy -> workers -> settle -> engines
+    engines -> workers -> settle -> sidecars -> Envoy -> ready
+    Envoy -> workers, sidecars -> settle -> engines
 
 Envoy comes last and leaves first, so that no request meets a part that is not there. The settle
 process outlives it, to read the last lines of its log.
@@ -8,28 +9,40 @@ process outlives it, to read the last lines of its log.
 
 import asyncio
 import signal
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import aiohttp
 
-from dataplane.gateway import Files, Gateway, Pool
+from dataplane.gateway import Files, Gateway, Pool, Sidecar
 from dataplane.render import endpoints, render, write
 from dataplane.validate import check_envoy, check_types
 from extproc.arrive import HEADERS
 from extproc.budget import MAX_BODY_BYTES
 from extproc.cli.admin import drain, is_ready, reopen_logs
-from extproc.cli.children import Child, Command
-from extproc.cli.engines import EngineProcess, is_healthy
-from extproc.cli.layout import Layout
-from extproc.cli.rotate import LOOK_S, rotate
+from extproc.cli.children import Child
+from extproc.cli.engines import is_healthy
+from extproc.cli.processes import (
+    LAST_GRACE_S,
+    Plan,
+    engine,
+    envoy,
+    is_counting,
+    settle,
+    sidecar,
+    valkey,
+    worker,
+)
+from extproc.cli.rotate import AccessLog
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
+from extproc.policy.settling import settle_config
 from extproc.policy.watch import Watch
 from extproc.settings import inherited
+from extproc.sidecars import SIDECARS
+from ledger.config import write_config
+from ledger.finished import finished
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
@@ -40,27 +53,6 @@ DRAIN_ENVOY_S = 4.0
 """How long answers under way may go on after Ctrl-C. Together with what Envoy, the workers and the
 last ones get below it makes 9.5 s: all is over in ten."""
 GRACE_S = 1.5
-LAST_GRACE_S = 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that `up` needs to know, decided and checked before anything is started."""
-
-    layout: Layout
-    envoy: Path
-    address: str
-    port: int
-    metrics_port: int
-    workers: int
-    policy: tuple[Path, ...]
-    policy_poll_s: float
-    processes: Sequence[EngineProcess]
-
-    @property
-    def base_url(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"http://{host}:{self.port}"
 
 
 class Up:
@@ -70,10 +62,14 @@ class Up:
         self._plan = plan
         self._policy = policy
         self._say = say
-        self._engines = [Child(self._engine(n, p)) for n, p in enumerate(plan.processes)]
-        self._workers = [Child(self._worker(n)) for n in range(plan.workers)]
-        self._settle = Child(self._settle_command())
-        self._envoy = Child(self._envoy_command())
+        engines = enumerate(plan.processes)
+        self._engines = [Child(engine(plan, number, process)) for number, process in engines]
+        self._counters = [Child(valkey(plan, plan.valkey))] if plan.valkey else []
+        self._workers = [Child(worker(plan, number)) for number in range(plan.workers)]
+        self._settle = Child(settle(plan))
+        named = [each.name for each in SIDECARS] if plan.sidecars else []
+        self._sidecars = {name: Child(sidecar(plan, name)) for name in named}
+        self._envoy = Child(envoy(plan))
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Start everything, call `ready`, and serve until SIGTERM, SIGINT or SIGHUP.
@@ -107,28 +103,33 @@ class Up:
     async def _start(self) -> None:
         if self._engines:
             self._say(f"starting {len(self._engines)} engines")
-        for child in self._engines:
+        for child in (*self._engines, *self._counters):
             await child.start()
         for child, process in zip(self._engines, self._plan.processes, strict=True):
             await child.ready(partial(is_healthy, process.endpoint), process.deadline_s)
+        for child in self._counters:
+            await child.ready(partial(is_counting, self._plan.layout.counters_socket), READY_S)
         self._say("rendering and checking the Envoy configuration")
         await self._configure()
         self._say(f"starting {len(self._workers)} workers, the settle process and Envoy")
         for counted in self._plan.layout.metrics.glob("*.db"):
             counted.unlink()  # by workers of an earlier `up`
-        for child in (*self._workers, self._settle):
+        for child in (*self._workers, self._settle, *self._sidecars.values()):
             await child.start()
         for number, child in enumerate(self._workers):
             await child.ready(partial(exists, self._plan.layout.worker_socket(number)), READY_S)
         metrics = f"http://{self._plan.address}:{self._plan.metrics_port}/metrics"
         await self._settle.ready(partial(answers, metrics), READY_S)
+        for name, child in self._sidecars.items():
+            await child.ready(partial(exists, self._plan.layout.sidecar_socket(name)), READY_S)
         await self._envoy.start()
         admin = self._plan.layout.admin_socket
         await self._envoy.ready(partial(is_ready, admin, len(self._workers)), READY_S)
 
     async def _keep_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
-            children = (*self._engines, *self._workers, self._settle, self._envoy)
+            others = (*self._workers, self._settle, *self._sidecars.values(), self._envoy)
+            children = (*self._engines, *self._counters, *others)
             beside = [tasks.create_task(child.keep()) for child in children]
             reload = Watch(
                 self._plan.policy,
@@ -137,28 +138,27 @@ class Up:
                 secrets=SecretReader(inherited()),
             )
             beside.append(tasks.create_task(reload.run(self._plan.policy_poll_s)))
-            beside.append(tasks.create_task(self._keep_log_short()))
+            beside.append(tasks.create_task(self._access_log().keep()))
             await stop.wait()
             self._say("draining")
             await self._stop()
             for task in beside:
                 task.cancel()
 
-    async def _keep_log_short(self) -> None:
-        reopen = partial(reopen_logs, self._plan.layout.admin_socket)
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                await rotate(self._plan.layout.access_log, reopen)
-            except OSError as exc:
-                log.error(Event.LOG_NOT_ROTATED, error=str(exc))
+    def _access_log(self) -> AccessLog:
+        layout = self._plan.layout
+        ledger = self._plan.ledger or layout.ledger
+        reopen = partial(reopen_logs, layout.admin_socket)
+        return AccessLog(layout.access_log, reopen, partial(finished, ledger))
 
     async def _stop(self) -> None:
         await drain(self._plan.layout.admin_socket, DRAIN_ENVOY_S)
         await self._envoy.stop(GRACE_S)
-        await asyncio.gather(*(child.stop(GRACE_S) for child in self._workers))
+        served = (*self._workers, *self._sidecars.values())
+        await asyncio.gather(*(child.stop(GRACE_S) for child in served))
         # Nothing comes from engines any more; what they and the settle process finish is apart.
-        last = (child.stop(LAST_GRACE_S) for child in (self._settle, *self._engines))
+        rest = (self._settle, *self._counters, *self._engines)
+        last = (child.stop(LAST_GRACE_S) for child in rest)
         await asyncio.gather(*last)
         for path in self._plan.layout.run.glob("*.sock"):
             path.unlink(missing_ok=True)
@@ -167,6 +167,7 @@ class Up:
         gateway = self._gateway(self._policy)
         for pool in gateway.pools:
             write(endpoints(pool), gateway.endpoints_file(pool))
+        write_config(self._plan.layout.settle_config, settle_config(self._policy))
         text = render(gateway)
         check_types(text)
         write(text, self._plan.layout.bootstrap)
@@ -185,59 +186,22 @@ class Up:
                 Pool(pool.name, pool.endpoints, {e: pool.labels_of(e) for e in pool.endpoints})
                 for pool in policy.pools
             ),
+            sidecars=tuple(
+                Sidecar(each.name, layout.sidecar_socket(each.name), each.timeout_s)
+                for each in SIDECARS
+            ),
         )
 
     def _tell_endpoints(self, policy: Policy) -> None:
-        """Let Envoy follow a changed policy: it notices the files that are renamed into place."""
+        """Let Envoy and the settle process follow a changed policy: they notice the files that are
+        renamed into place."""
         gateway = self._gateway(policy)
         known = {pool.name for pool in self._policy.pools}
         for pool in gateway.pools:
             write(endpoints(pool), gateway.endpoints_file(pool))
+        write_config(self._plan.layout.settle_config, settle_config(policy))
         if new := sorted({pool.name for pool in gateway.pools} - known):
             log.warning(Event.POOL_NEEDS_RESTART, pools=new)
-
-    def _engine(self, number: int, process: EngineProcess) -> Command:
-        log_file = self._plan.layout.log / f"engine-{number}.log"
-        return Command(f"engine-{number}", process.argv, {**inherited(), **process.env}, log_file)
-
-    def _worker(self, number: int) -> Command:
-        layout = self._plan.layout
-        socket = layout.worker_socket(number)
-        env = {
-            **inherited(),
-            "HEADGATE_POLICY": ":".join(str(path) for path in self._plan.policy),
-            "HEADGATE_STATE": str(layout.root),
-            "HEADGATE_LISTEN": f"unix:{socket}",
-            "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics),
-        }
-        name = f"worker-{number}"
-        return Command(
-            name,
-            (sys.executable, "-m", "extproc"),
-            env,
-            layout.log / f"{name}.log",
-            before=partial(socket.unlink, missing_ok=True),
-        )
-
-    def _settle_command(self) -> Command:
-        layout = self._plan.layout
-        argv = (
-            *(sys.executable, "-m", "ledger", "--state", str(layout.root)),
-            *("--metrics-host", self._plan.address, "--metrics-port", str(self._plan.metrics_port)),
-            *("--drain-s", str(LAST_GRACE_S - 0.5)),
-        )
-        return Command("settle", argv, inherited(), layout.log / "settle.log")
-
-    def _envoy_command(self) -> Command:
-        argv = (str(self._plan.envoy), "-c", str(self._plan.layout.bootstrap), *ENVOY_FLAGS)
-        return Command("envoy", argv, inherited(), self._plan.layout.log / "envoy.log")
-
-
-ENVOY_FLAGS = (
-    *("--disable-hot-restart", "--log-level", "warning"),
-    # Envoy's default is 10 s: what it had not flushed yet would be lost with it.
-    *("--file-flush-interval-msec", "100"),
-)
 
 
 async def exists(path: Path) -> bool:

@@ -82,7 +82,8 @@ def decode(raw: bytes) -> dict[str, Any] | Deny:
     """Parse JSON, which must be an object. Python's recursion limit bounds the nesting."""
     if not raw:
         return bad("The request body is empty; a JSON object was expected.")
-    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
+    # Counting takes 2 us for 4 kB: shorter bodies cannot have so many.
+    if len(raw) > MAX_BRACKETS and raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
         return bad("The request body has too many arrays and objects.")
     try:
         return read_object(raw)

@@ -11,12 +11,14 @@ from extproc.filters.authorize import Authorize
 from extproc.filters.catalog import Catalog
 from extproc.filters.consult import Consult
 from extproc.filters.context import Context
+from extproc.filters.governance import Governance
 from extproc.filters.identify import Identify
 from extproc.filters.measure import Measure
 from extproc.filters.modality import Modality
 from extproc.filters.parameters import Parameters
 from extproc.filters.pick import Pick
 from extproc.filters.read import Read
+from extproc.filters.relay import Relay
 from extproc.filters.resolve import Resolve
 from extproc.filters.settle import Settle
 from extproc.filters.surface import Surface
@@ -45,6 +47,8 @@ class Outside:
     """Seconds since the epoch."""
     authority: Callable[[AuthorityPolicy], Authority] | None = None
     """Reaches the authority that a policy names."""
+    governance: Governance | None = None
+    """What limits need."""
 
 
 def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
@@ -61,6 +65,7 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
             tenant_table(policy),
             outside.clock,
         ),
+        Relay(frozenset(policy.ledger.readers_of_all)),
         Catalog(models, access, outside.clock),
         # Needs the body.
         Read(),
@@ -70,12 +75,22 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
         Modality({model.name: model.modalities for model in policy.models}),
         Parameters({model.name: model.parameters for model in policy.models}),
         Context({m.name: m.context_tokens for m in policy.models if m.context_tokens}),
+        *govern(policy, outside),
         Measure(engines),
         Write(),
         Pick(endpoints, outside.engines),
         # Last: what it writes down is what leaves.
         Settle(outside.journal, policy.version),
     )
+
+
+def govern(policy: Policy, outside: Outside) -> Sequence[Filter]:
+    """Count and limit, if the policy has limits. Raises: PolicyError when nothing keeps count."""
+    if not policy.limits:
+        return ()
+    if outside.governance is None:
+        raise PolicyError("limits: there is nothing here to count with")
+    return outside.governance.filters(policy, outside.engines, outside.clock)
 
 
 def consult(policy: Policy, outside: Outside) -> Sequence[Filter]:

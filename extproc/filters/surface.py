@@ -8,6 +8,7 @@ from extproc.decision import Decision, Deny
 from extproc.errors import Reason
 from extproc.filter import Filter
 from extproc.request import Fact, Kind, Operation, Request
+from extproc.sidecars import find_sidecar
 
 OPERATIONS = {
     "/v1/chat/completions": ("POST", Kind.CHAT),
@@ -19,6 +20,8 @@ OPERATIONS = {
     "/v1/models": ("GET", Kind.MODELS),
 }
 MODEL_PREFIX = "/v1/models/"
+WITHOUT_BODY = frozenset({Kind.MODELS, Kind.USAGE})
+"""Whatever body comes with these is read by nobody."""
 JSON_TYPES = ("application/json", "")
 """A missing content type is taken for JSON: OpenAI takes it too, and the parser decides anyway."""
 
@@ -26,17 +29,20 @@ JSON_TYPES = ("application/json", "")
 def find(method: str, path: str) -> Operation | Deny:
     """Match exactly: no case folding, no trailing slash. Only a model's id is decoded, because SDKs
     send the slash in it as %2F."""
+    methods: tuple[str, ...]
     item = path.removeprefix(MODEL_PREFIX)
     if item != path and item:
-        wanted, operation = "GET", Operation(Kind.MODELS, unquote(item))
+        methods, operation = ("GET",), Operation(Kind.MODELS, unquote(item))
     elif path in OPERATIONS:
         wanted, kind = OPERATIONS[path]
-        operation = Operation(kind)
+        methods, operation = (wanted,), Operation(kind)
+    elif sidecar := find_sidecar(path):
+        methods, operation = sidecar.methods, Operation(sidecar.kind)
     else:
         return Deny(Reason.UNKNOWN_URL, f"Unknown request URL: {method[:20]} {path[:200]}.")
-    if method != wanted:
-        message = f"{path[:200]} takes {wanted}, not {method[:20]}."
-        return Deny(Reason.METHOD, message, allow=wanted)
+    if method not in methods:
+        message = f"{path[:200]} takes {' or '.join(methods)}, not {method[:20]}."
+        return Deny(Reason.METHOD, message, allow=", ".join(methods))
     return operation
 
 
@@ -48,7 +54,7 @@ class Surface(Filter):
         found = find(request.method, request.path)
         if isinstance(found, Deny):
             return found
-        if found.kind is not Kind.MODELS and (denial := check_body_headers(request)):
+        if found.kind not in WITHOUT_BODY and (denial := check_body_headers(request)):
             return denial
         return request.having(found)
 

@@ -16,6 +16,7 @@ from pydantic import (
 
 from extproc.policy.access import OperationName
 from extproc.policy.base import Endpoint, Name, Strict, Word
+from extproc.policy.counting import ImagePolicy, TokenizerPolicy
 
 
 def read_price(given: object) -> object:
@@ -178,6 +179,8 @@ class ModelPolicy(Strict):
     context_tokens: Annotated[int, Field(ge=1)] | None = None  # prompt and completion together
     modalities: tuple[Modality, ...] = ()  # what prompts may hold; none: the engine decides
     price: PricePolicy | None = None
+    tokenizer: TokenizerPolicy | None = None  # how limits count prompts; none: estimated
+    images: ImagePolicy | None = None  # what an image counts; none: 765
     parameters: tuple[ParameterRule, ...] = ()
 
     @model_validator(mode="after")

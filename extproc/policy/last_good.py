@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from extproc.counting.vocabulary import Vocabularies
 from extproc.errors import PolicyError
 from extproc.policy.load import load, load_sources
 from extproc.policy.models import Policy
@@ -27,20 +28,25 @@ class LastGood:
         self._path = path
         self._kept = ""
 
-    def load(self, directories: Sequence[Path], secrets: SecretReader) -> Policy:
+    def load(
+        self,
+        directories: Sequence[Path],
+        secrets: SecretReader,
+        vocabularies: Vocabularies | None = None,
+    ) -> Policy:
         """Load what is on disk or, when that cannot be served, what was served last.
 
         Raises:
             PolicyError: Neither can.
         """
         try:
-            return load(directories, secrets)
+            return load(directories, secrets, vocabularies)
         except PolicyError as exc:
             kept = self._read()
             if not kept:
                 raise
             log.error(Event.POLICY_REJECTED, error=str(exc), serving="the last good one")
-            return load_sources(kept, secrets)
+            return load_sources(kept, secrets, vocabularies)
 
     def keep(self, policy: Policy) -> None:
         """Remember a policy that is in force now. A full disk is no reason not to serve it."""

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 from yaml.constructor import SafeConstructor
 from yaml.reader import ReaderError
 
+from extproc.counting.vocabulary import Vocabularies
 from extproc.errors import PolicyError
 from extproc.policy.base import Place
+from extproc.policy.counting import load_tokenizers
 from extproc.policy.flaws import Flaw, FlawedPolicyError, Spot, Spots, explain_all, place_flaw
 from extproc.policy.models import Policy
 from extproc.policy.rest import check_rest
@@ -27,17 +29,25 @@ MAX_PARTS = 1_000_000
 """Of one file. 50 000 keys have as many; nested aliases reach it with ten lines."""
 
 
-def load(directories: Sequence[Path], secrets: SecretReader | None = None) -> Policy:
-    """Join the YAML files of the directories, in order of their names. Without `secrets` the policy
-    can be looked at, but not served.
+def load(
+    directories: Sequence[Path],
+    secrets: SecretReader | None = None,
+    vocabularies: Vocabularies | None = None,
+) -> Policy:
+    """Join the YAML files of the directories, in order of their names. Without `secrets` and
+    `vocabularies`, which read what it refers to, the policy can be looked at, but not served.
 
     Raises:
         PolicyError: With every mistake found, one a line: `file:line: place: what is wrong`.
     """
-    return load_sources(read_all(directories), secrets)
+    return load_sources(read_all(directories), secrets, vocabularies)
 
 
-def load_sources(sources: Sources, secrets: SecretReader | None = None) -> Policy:
+def load_sources(
+    sources: Sources,
+    secrets: SecretReader | None = None,
+    vocabularies: Vocabularies | None = None,
+) -> Policy:
     """Load what was read. Raises: PolicyError."""
     joined, spots = join(sources)
     try:
@@ -47,6 +57,9 @@ def load_sources(sources: Sources, secrets: SecretReader | None = None) -> Polic
         wrong = [*found.items(), *check_rest(joined, found.keys())]
     else:
         wrong = [*policy.dangling(), *(resolve(policy, secrets) if secrets else ())]
+        if vocabularies is not None:
+            named = [model.tokenizer for model in policy.models]
+            wrong += load_tokenizers(named, vocabularies)
         if not wrong:
             return policy
     raise FlawedPolicyError([place_flaw(place, said, spots) for place, said in wrong]) from None

@@ -12,9 +12,12 @@ from typing import Annotated, Self
 from pydantic import PrivateAttr, StringConstraints
 
 from extproc.policy.access import AccessPolicy
+from extproc.policy.alerts import AlertsPolicy
 from extproc.policy.base import Place, Strict
 from extproc.policy.catalog import ModelPolicy, PoolPolicy
 from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
+from extproc.policy.ledger import LedgerPolicy
+from extproc.policy.limits import LimitPolicy
 from extproc.policy.rules import check_rule
 
 Mistake = tuple[Place, str]
@@ -31,6 +34,9 @@ class Policy(Strict):
     pools: tuple[PoolPolicy, ...] = ()
     models: tuple[ModelPolicy, ...] = ()
     access: AccessPolicy = AccessPolicy()
+    limits: tuple[LimitPolicy, ...] = ()
+    alerts: AlertsPolicy = AlertsPolicy()
+    ledger: LedgerPolicy = LedgerPolicy()
     _version: str = PrivateAttr("")
     _sources: Mapping[Path, bytes] = PrivateAttr(default_factory=dict[Path, bytes])
 
@@ -60,6 +66,7 @@ class Policy(Strict):
         yield from twice("issuers", "issuer", [issuer.issuer for issuer in self.issuers])
         yield from twice("services", "name", [service.name for service in self.services])
         yield from twice("pools", "name", [pool.name for pool in self.pools])
+        yield from twice("limits", "name", [limit.name for limit in self.limits])
         for index, tenant in enumerate(self.tenants):
             yield from twice_in(("tenants", index, "projects"), tenant.projects)
         for index, pool in enumerate(self.pools):
@@ -110,10 +117,38 @@ class Policy(Strict):
         for index, service in enumerate(self.services):
             for unknown in sorted(set(service.tenants) - tenants):
                 yield ("services", index, "tenants"), f"there is no tenant {unknown!r}"
+        for index, limit in enumerate(self.limits):
+            yield from self._check_limit(("limits", index), limit)
         for index, rule in enumerate(self.access.allow):
             yield from self._check_names(("access", "allow", index, "models"), rule.models)
         for index, said in repeated([rule.name for rule in self.access.deny]):
             yield ("access", "deny", index, "name"), said
+        yield from self._check_alerts(tenants - {"*"})
+
+    def _check_alerts(self, tenants: AbstractSet[str]) -> Iterable[Mistake]:
+        lists = {
+            "webhooks": [(each.name, each.tenants) for each in self.alerts.webhooks],
+            "cost": [(rule.name, rule.tenants) for rule in self.alerts.cost],
+        }
+        for member, entries in lists.items():
+            for index, said in repeated([name for name, _ in entries]):
+                yield ("alerts", member, index, "name"), said
+            for index, (_, named) in enumerate(entries):
+                for unknown in sorted(set(named) - tenants):
+                    place = ("alerts", member, index, "tenants")
+                    yield place, f"there is no tenant {unknown!r}"
+
+    def _check_limit(self, place: Place, limit: LimitPolicy) -> Iterable[Mistake]:
+        known = {
+            "tenants": {tenant.name for tenant in self.tenants},
+            "projects": {project for tenant in self.tenants for project in tenant.projects},
+            "keys": {key.id for key in self.keys},
+            "pools": {pool.name for pool in self.pools},
+        }
+        for member, names in known.items():
+            for unknown in sorted(set(getattr(limit, member)) - names):
+                yield (*place, member), f"there is no {member[:-1]} {unknown!r}"
+        yield from self._check_names((*place, "models"), limit.models)
 
     def _check_names(self, place: Place, names: Sequence[str]) -> Iterable[Mistake]:
         named = set(names) - {"*"}

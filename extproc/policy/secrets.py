@@ -4,6 +4,7 @@ its file and line, like any other."""
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -66,6 +67,7 @@ def resolve(policy: Policy, reader: SecretReader) -> Iterable[Mistake]:
             yield place, str(exc)
     if not wrong:
         yield from check_services(policy)
+        yield from check_webhooks(policy)
 
 
 def find_secrets(part: object, place: Place) -> Iterable[tuple[Place, Secret]]:
@@ -78,6 +80,21 @@ def find_secrets(part: object, place: Place) -> Iterable[tuple[Place, Secret]]:
     elif isinstance(part, tuple):
         for index, each in enumerate(cast("tuple[object, ...]", part)):
             yield from find_secrets(each, (*place, index))
+
+
+def check_webhooks(policy: Policy) -> Iterable[Mistake]:
+    """See that what is found where a webhook's URL should be is one."""
+    for index, webhook in enumerate(policy.alerts.webhooks):
+        if not is_web(webhook.url.reveal()):
+            yield ("alerts", "webhooks", index, "url"), "what is found there is no http(s) URL"
+
+
+def is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def check_services(policy: Policy) -> Iterable[Mistake]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from extproc.counting.vocabulary import Vocabularies
 from extproc.errors import PolicyError
 from extproc.policy.load import Sources, load_sources, read_all, version_of
 from extproc.policy.models import Policy
@@ -34,17 +35,19 @@ class Watch:
         swap: Callable[[Policy], None],
         reject: Reject = lambda _error, _version: None,
         secrets: SecretReader | None = None,
+        vocabularies: Vocabularies | None = None,
     ) -> None:
         """`version` is the one in force at first. `swap` gets every new policy that loads, and may
         raise PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
-        (empty when the files cannot even be read). `secrets` reads what a policy refers to; a
-        secret that changes alone is not noticed."""
+        (empty when the files cannot even be read). `secrets` and `vocabularies` read what a policy
+        refers to; what changes there alone is not noticed."""
         self._directories = directories
         self._judged = version
         self._noticed = version
         self._swap = swap
         self._reject = reject
         self._secrets = secrets
+        self._vocabularies = vocabularies
 
     async def run(self, interval_s: float = POLL_INTERVAL_S) -> None:
         """Look for ever."""
@@ -76,7 +79,9 @@ class Watch:
     async def _take(self, sources: Sources, version: str) -> None:
         try:
             # In a thread: a thousand keys take a quarter of a second, and requests are waiting.
-            policy = await asyncio.to_thread(load_sources, sources, self._secrets)
+            policy = await asyncio.to_thread(
+                load_sources, sources, self._secrets, self._vocabularies
+            )
             self._swap(policy)
         except PolicyError as exc:
             self._refuse(exc, version)

@@ -16,7 +16,7 @@ class FileJournal:
         self._writer = JournalWriter(directory, start_ns=time.time_ns(), pid=os.getpid())
 
     def record(self, request: Request, policy: str) -> None:
-        identity, model = request.fact(Identity), request.fact(Model)
+        identity, model, prompt = request.fact(Identity), request.fact(Model), request.fact(Prompt)
         self._writer.append(
             JournalEntry(
                 at=time.time(),
@@ -30,8 +30,14 @@ class FileJournal:
                 key_id=identity.key_id,
                 model=model.name,
                 pool=model.pool,
-                stream=request.fact(Prompt).stream,
+                stream=prompt.stream,
                 policy=policy,
+                groups=",".join(sorted(identity.groups)) if identity.groups else None,
+                region=identity.region or None,
+                track=model.track,
+                version=model.version,
+                n=prompt.n if prompt.n > 1 else None,
+                price=model.price or None,
             )
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from extproc.conditions import Known
 from extproc.errors import AuthorityError
+from extproc.limits.base import Charge, Settlement, Verdict
 from extproc.ports import Ruling
 from extproc.request import Request
 
@@ -25,6 +26,27 @@ class MemoryMeter:
 
     def wire_fault(self, kind: str) -> None:
         self.faults[kind] += 1
+
+
+class MemoryLimitMeter:
+    """Keeps what limits said and did."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+        self.settlements: list[Settlement] = []
+        self.ratios: list[float] = []
+
+    def reserved(self, charges: Sequence[Charge], verdict: Verdict) -> None:
+        assert charges
+        self.verdicts.append(verdict)
+
+    def settled(self, settlement: Settlement) -> None:
+        self.settlements.append(settlement)
+
+    def counted(self, ratio: float, model: str, counted_by: str) -> None:
+        assert model
+        assert counted_by
+        self.ratios.append(ratio)
 
 
 class MemoryJournal:

@@ -20,8 +20,9 @@ def open_row(variant, added_p50_us):
     ("parts", "wanted"),
     [
         ({}, []),
-        ({"ratios": [RatioRow(16, 1.49, 1.51)]}, [True, False]),
-        ({"ratios": [RatioRow(1, 9.0, 9.0), RatioRow(64, 9.0, 9.0)]}, []),
+        ({"ratios": [RatioRow("echo", 16, 1.49, 1.51)]}, [True, False]),
+        ({"ratios": [RatioRow("echo", 1, 9.0, 9.0), RatioRow("echo", 64, 9.0, 9.0)]}, []),
+        ({"ratios": [RatioRow("floor", 16, 9.0, 9.0)]}, []),
         ({"open": [open_row("headgate", 1499)]}, [True]),
         ({"open": [open_row("headgate", 1500), open_row("echo", 9e9)]}, [False]),
         ({"streams": [StreamRow("headgate", 7000, 1.0, 40.0, -0.4)]}, [True]),
@@ -39,7 +40,7 @@ def test_each_goal_is_judged_when_it_was_measured(parts, wanted):
 
 
 def test_a_verdict_says_what_was_wanted_and_what_was_measured():
-    (ratio, _) = judge(results(ratios=[RatioRow(16, 1.4, 1.2)]))
+    (ratio, _) = judge(results(ratios=[RatioRow("echo", 16, 1.4, 1.2)]))
     assert ratio.wanted == "at most 1.5 x echo"
     assert ratio.measured == "1.40 x"
     (_, growth) = judge(results(memory=MemoryRun(10, 100 * MIB, 50_000, 101 * MIB)))

@@ -53,7 +53,7 @@ def test_every_phase_has_its_table_with_a_cell_for_each_column():
     made = tables(results, judge(results), SETTING)
     assert [table.title.split(":")[0] for table in made] == [
         "Closed loop, 4 kB chats",
-        "Headgate's CPU per request over the echo's",
+        "Headgate's CPU per request over another's",
         "Open loop",
         "Streams",
         "Goals",

@@ -39,6 +39,7 @@ def test_ratios_are_taken_within_rounds():
     # The machine was ten times slower in the second round, for all alike.
     one, sixteen = summarise(closed([200, 2000, 220], [300, 3000, 330])).ratios
     assert (one.connections, sixteen.connections) == (1, 16)
+    assert one.over == sixteen.over == "echo", "the floor was not measured"
     assert sixteen.worker == pytest.approx(1.5)
     assert sixteen.total == pytest.approx(530 / 420)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 
@@ -31,9 +32,14 @@ class Engine:
     answer: Answer | None = None
     requests: list[dict[str, object]] = field(default_factory=list)
     port: int = 0
+    socket: Path | None = None
+    """A unix socket to listen on instead: then it is a sidecar."""
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
+        if self.socket:
+            self.server = await asyncio.start_unix_server(self.serve, self.socket)
+            return self
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
         self.port = self.server.sockets[0].getsockname()[1]
         return self

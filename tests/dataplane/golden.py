@@ -7,7 +7,7 @@ writes it anew; read the difference before you commit it.
 
 from pathlib import Path
 
-from dataplane.gateway import Files, Gateway, Pool
+from dataplane.gateway import Files, Gateway, Pool, Sidecar
 from dataplane.render import answer_lua, render
 
 GOLDEN = Path(__file__).with_name("golden_bootstrap.yaml")
@@ -21,6 +21,7 @@ GATEWAY = Gateway(
     ),
     shown_headers=(":path", "authorization"),
     pools=(Pool("llama-3.1-8b", ("10.0.0.1:8000", "[fd00::2]:8000")), Pool("canary", ())),
+    sidecars=(Sidecar("ledger", Path("/srv/headgate/run/sidecar-ledger.sock"), 20),),
 )
 
 

@@ -148,6 +148,15 @@ async def test_the_model_is_named_only_when_there_is_one(stack):
     assert (await stack.post(order())).headers["server"] == "headgate"
 
 
+async def test_how_the_limits_stand_is_told_when_there_are_some(stack):
+    known = {"limit-tokens": "1000", "reset-tokens": "6m0s", "reserved_tokens": 512}
+    answer = await stack.post(order(metadata=known))
+    told = {name: value for name, value in answer.headers.items() if "ratelimit" in name}
+    assert told == {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-reset-tokens": "6m0s"}
+    assert answer.headers["x-headgate-reserved-tokens"] == "512"
+    assert "x-headgate-limits" not in answer.headers
+
+
 async def test_the_json_log(stack):
     answer_all(stack, Answer(STREAM, SSE, first_pause_s=0.1))
     await stack.client.post(

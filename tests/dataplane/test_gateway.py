@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dataplane.gateway import ConfigError, Files, Gateway, Pool, parse_endpoint
+from dataplane.gateway import ConfigError, Files, Gateway, Pool, Sidecar, parse_endpoint
 
 STATE = Path("/srv/headgate")
 
@@ -72,12 +72,27 @@ def test_what_is_no_pool(endpoints, why):
         ({"address": "localhost"}, "not an IP address"),
         ({"worker_sockets": ()}, "at least one worker"),
         ({"worker_sockets": (Path("/" + "x" * 107),)}, "108 bytes, 107 is the most"),
-        ({"pools": (Pool("a", ()), Pool("a", ()))}, "same name"),
+        ({"pools": (Pool("a", ()), Pool("a", ()))}, "two pools have the same name"),
+        ({"sidecars": (Sidecar("a", STATE, 1),) * 2}, "two sidecars have the same name"),
     ],
 )
 def test_what_is_no_gateway(changed, why):
     with pytest.raises(ConfigError, match=why):
         gateway(**changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "socket", "why"),
+    [("a/b", STATE, "sidecar 'a/b'"), ("", STATE, "sidecar ''"), ("a", Path("x" * 108), "107")],
+)
+def test_what_is_no_sidecar(name, socket, why):
+    with pytest.raises(ConfigError, match=why):
+        Sidecar(name, socket, 1)
+
+
+def test_no_pool_can_be_called_like_a_sidecar():
+    with pytest.raises(ConfigError, match="a name has 1 to 63"):
+        Pool(Sidecar("ledger", STATE, 1).pool, ())
 
 
 def test_an_admin_socket_must_fit_too():

@@ -58,15 +58,16 @@ def test_every_status_from_400_up_falls_into_a_row():
 
 
 def test_particular_rows_come_before_general_ones():
-    rows = [(reply.status, reply.is_decided, reply.and_above) for reply in local_replies(gateway())]
+    rows = [(reply.status, reply.knowing, reply.and_above) for reply in local_replies(gateway())]
     assert len(set(rows)) == len(rows)
-    assert rows.index((503, True, False)) < rows.index((503, False, False))
+    for known in ("pool", "sidecar"):
+        assert rows.index((503, known, False)) < rows.index((503, "", False))
     assert [is_general for *_, is_general in rows] == [False] * (len(rows) - 2) + [True] * 2
 
 
 def test_only_a_503_is_worth_another_try():
     retried = [reply.status for reply in local_replies(gateway()) if reply.retry_after_s]
-    assert retried == [503, 503]
+    assert retried == [503, 503, 503]
 
 
 def test_the_limit_is_named():

@@ -3,8 +3,10 @@
 `x-test` is JSON, all of it optional:
     pool       the pool to route to (absent: no decision is made, as a broken worker would)
     endpoints  metadata envoy.lb, "ip:port,ip:port"
+    sidecar    hand over to it at the headers, whatever body follows
     strip      metadata headgate.strip
     track      metadata headgate.track; version likewise
+    metadata   more members of metadata headgate
     deny       [status, code]: refuse at the headers
     answer     text: an immediate 200 at the headers
     mode       response body mode to ask for, and the answer's headers with it
@@ -113,8 +115,9 @@ class Worker(pb_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogServiceSer
                 if "answer" in order:
                     yield immediate(200, order["answer"], None)
                     return
-                yield self.header_reply(order, is_last=sent.end_of_stream)
-                if sent.end_of_stream:
+                is_last = sent.end_of_stream or "sidecar" in order
+                yield self.header_reply(order, is_last=is_last)
+                if is_last:
                     return
             elif kind == "request_body":
                 self.bodies.append(message.request_body.body)
@@ -162,9 +165,13 @@ class Worker(pb_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogServiceSer
         if "pool" in order:
             facts |= {"model": "tiny-chat", "pool": order["pool"]}
         facts |= {name: order[name] for name in ("strip", "track", "version") if name in order}
+        facts |= order.get("metadata", {})
         if "endpoints" in order:
             metadata["envoy.lb"] = {"x-gateway-destination-endpoint": order["endpoints"]}
         headers = {"x-headgate-pool": order["pool"]} if "pool" in order else {}
+        if "sidecar" in order:
+            facts |= {"sidecar": f"sidecar/{order['sidecar']}"}
+            headers |= {"x-headgate-pool": f"sidecar/{order['sidecar']}"}
         headers |= {order["set"]: "x"} if "set" in order else {}
         reply = response_class(response=common(headers))
         field = "request_body" if response_class is pb.BodyResponse else "request_headers"

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from extproc.cli.admin import HEALTHY_WORKERS, admin_session, read_stat, reopen_logs
-from extproc.cli.rotate import rotate
+from extproc.cli.rotate import AccessLog
+from ledger.finished import finished
 from tests.e2e.conftest import ACME, running, wait_for
 from tests.e2e.recording import recording
 
@@ -326,11 +327,13 @@ async def test_workers_that_start_under_a_bad_policy_serve_the_last_good_one(own
 
 async def test_the_access_log_is_set_aside_while_it_is_written(own, http):
     """Four times in the middle of requests: every one of them has its row, once."""
-    log, admin = own.state / "log" / "access.jsonl", own.state / "run" / "envoy-admin.sock"
+    reopen = partial(reopen_logs, own.state / "run" / "envoy-admin.sock")
+    done = partial(finished, own.state / "ledger.sqlite")
+    log = AccessLog(own.state / "log" / "access.jsonl", reopen, done)
     ids = []
     for number in range(40):
         if number % 10 == 5:
-            assert await rotate(log, partial(reopen_logs, admin), 1)
+            assert await log.rotate(1)
         ids.append(http.post(CHAT, json=ask()).headers["x-request-id"])
     rows = [own.row(request_id) for request_id in ids]
     assert {row["completion_tokens"] for row in rows} == {3}

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from extproc import action
-from extproc.decision import Deny, Judged, Reply
+from extproc.decision import Deny, Judged, Relay, Reply
 from extproc.errors import Reason
 from extproc.filter import AnswerMode
 from extproc.request import Identity, Kind, Model, Operation, Payload, Prompt, Route
@@ -35,6 +35,22 @@ def test_admit_carries_what_is_known_and_the_wish():
         }
     }
     assert admit.answer is AnswerMode.STREAMED
+
+
+def test_handing_over_names_the_sidecar_and_keeps_what_the_client_sent_as_a_secret():
+    request = BARE.having(Operation(Kind.USAGE)).having(Identity("acme", "key-1"))
+    relay = Relay("sidecar/ledger", {"x-headgate-tenant": "acme"})
+    handed = action.hand_over(request, relay, "v1")
+    assert handed.set_headers == {
+        "x-headgate-tenant": "acme",
+        "x-headgate-pool": "sidecar/ledger",
+        "traceparent": TRACE,
+    }
+    known = handed.metadata["headgate"]
+    assert (known["operation"], known["tenant"]) == ("usage", "acme")
+    assert known["sidecar"] == "sidecar/ledger"
+    assert "pool" not in known, "no pool of engines served it"
+    assert handed.remove_headers == action.SECRETS
 
 
 def test_forward_names_the_endpoints_as_header_and_as_metadata():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.arrive import TRACEPARENT, arrive, mint_settle_key, mint_traceparent
+from extproc.arrive import TRACEPARENT, arrive
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -108,7 +108,7 @@ def test_a_valid_trace_is_kept_whatever_its_flags(flags):
 
 
 def test_settle_keys_never_repeat_and_sort_by_time():
-    keys = [mint_settle_key() for _ in range(1000)]
+    keys = [arrive([]).settle_key for _ in range(1000)]
     assert len(set(keys)) == 1000
     assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
     stamps = [key[:12] for key in keys]
@@ -124,9 +124,16 @@ def test_the_client_cannot_choose_its_settle_key():
 
 
 def test_minted_traces_are_valid_sampled_and_unlike():
-    minted = {mint_traceparent() for _ in range(100)}
+    minted = {arrive([]).traceparent for _ in range(100)}
     assert len(minted) == 100
     assert all(TRACEPARENT.fullmatch(each) and each.endswith("-01") for each in minted)
+
+
+def test_a_trace_tells_nothing_of_the_settle_key():
+    """Engines and clients see the one and must not guess the other."""
+    request = arrive([])
+    secret, shown = request.settle_key[12:], request.traceparent.replace("-", "")
+    assert not any(secret[i : i + 8] in shown for i in range(len(secret) - 7))
 
 
 NAMES = st.sampled_from([":method", ":path", "x-request-id", "traceparent", "authorization", "x"])

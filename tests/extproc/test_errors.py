@@ -16,6 +16,7 @@ TYPES = {
     405: "invalid_request_error",
     413: "invalid_request_error",
     415: "invalid_request_error",
+    429: "rate_limit_error",
     500: "server_error",
     503: "server_error",
 }
@@ -25,9 +26,11 @@ TYPES = {
 def test_every_reason_is_of_one_piece(reason):
     kind = reason.value
     assert re.fullmatch("[a-z_]+", kind.code), "it is a metric label and one word for Envoy's log"
-    assert kind.type == TYPES[kind.status]
+    # OpenAI's own word for an empty budget: its SDKs' users look for it.
+    assert kind.type == ("insufficient_quota" if reason is Reason.BUDGET else TYPES[kind.status])
     assert (kind.blame == "client") == (kind.status < 500)
-    assert kind.retry == (kind.status >= 500), "the same request will not be right the next time"
+    later = kind.status >= 500 or reason is Reason.RATE_LIMIT
+    assert kind.retry == later, "the same request will not be right the next time"
 
 
 def test_codes_tell_reasons_apart():
@@ -45,6 +48,11 @@ def test_the_body_is_in_openai_shape(reason):
     assert read == {"error": expected}
 
 
+def test_the_body_tells_programs_of_the_limit_that_was_met():
+    raw = errors.body(Reason.RATE_LIMIT, "No.", limit={"name": "user-tpm", "remaining": 3})
+    assert msgspec.json.decode(raw)["error"]["limit"] == {"name": "user-tpm", "remaining": 3}
+
+
 ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -53,6 +61,7 @@ ANTHROPIC_TYPES = {
     405: "invalid_request_error",
     413: "request_too_large",
     415: "invalid_request_error",
+    429: "rate_limit_error",
     500: "api_error",
     503: "overloaded_error",
 }

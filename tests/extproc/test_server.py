@@ -22,10 +22,17 @@ from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
-from extproc.filter import Filter
+from extproc.filter import BodyTransform, Filter
 from extproc.pipeline import Pipeline
 from extproc.request import Body, Model, Payload, Route
-from extproc.server import ACCESS_LOG_SERVICE, DRAIN_S, HEALTH_SERVICES, SERVICE, Server
+from extproc.server import (
+    ACCESS_LOG_SERVICE,
+    DRAIN_S,
+    HEALTH_SERVICES,
+    MESSAGE_BYTES,
+    SERVICE,
+    Server,
+)
 from extproc.stores.memory import MemoryMeter
 from extproc.witness import CurrentPipeline
 
@@ -66,9 +73,7 @@ class Incomplete(Filter):
         return request
 
 
-class Broken:
-    over = False
-
+class Broken(BodyTransform):
     def feed(self, chunk):
         raise ZeroDivisionError
 
@@ -251,6 +256,17 @@ async def test_a_broken_protocol_is_never_an_ok(rig, messages, code, faults):
         assert await end_of(call) is code
         assert made.meter.faults == faults
         assert not made.meter.decisions
+
+
+async def test_what_is_no_message_is_never_an_ok(rig):
+    async with rig() as made:
+        call = made.channel.stream_stream(f"/{SERVICE}/Process")()
+        await call.write(b"x" * (MESSAGE_BYTES + 1))
+        assert await end_of(call) is StatusCode.RESOURCE_EXHAUSTED
+        call = made.channel.stream_stream(f"/{SERVICE}/Process")()
+        await call.write(b"\xff")
+        assert await end_of(call) is StatusCode.INTERNAL
+        assert made.meter.faults == {"message": 1, "internal": 1}
 
 
 async def test_a_bug_of_ours_is_an_abort_that_says_nothing(rig, caplog):

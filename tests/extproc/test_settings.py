@@ -111,3 +111,16 @@ def test_without_a_mapping_the_process_environment_is_read(monkeypatch):
     for name, value in GIVEN.items():
         monkeypatch.setenv(name, value)
     assert Settings.read() == Settings.read(GIVEN)
+
+
+def test_where_limits_are_counted():
+    given = {**GIVEN, "HEADGATE_REDIS": "unix:///run/valkey.sock", "HEADGATE_REPLICAS": "4"}
+    read = Settings.read(given)
+    assert (read.redis, read.replicas) == ("unix:///run/valkey.sock", 4)
+    assert (Settings.read(GIVEN).redis, Settings.read(GIVEN).replicas) == ("", 1)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "two", "1.5", "999999"])
+def test_what_is_no_number_of_workers(text):
+    with pytest.raises(SettingsError, match="HEADGATE_REPLICAS"):
+        Settings.read({**GIVEN, "HEADGATE_REPLICAS": text})

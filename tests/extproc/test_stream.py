@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from extproc.budget import LARGE_BYTES, MAX_HELD_BYTES, ByteBudget
 from extproc.decision import Deny, Relay, Reply, Wait
 from extproc.errors import DownstreamGoneError, Reason, WireError
-from extproc.filter import Filter
+from extproc.filter import BodyTransform, Filter
 from extproc.pipeline import Pipeline
 from extproc.request import Body, Model, Payload, Route
 from extproc.stopwatch import Stopwatch
@@ -113,10 +113,8 @@ class Late(Head):
         return await super().decide(request.having(Route(("10.0.0.1:80",))))
 
 
-class Hold:
+class Hold(BodyTransform):
     """Puts `mark` around every byte, one byte late: what `finish` returns matters."""
-
-    over = False
 
     def __init__(self, mark):
         self.mark, self.held = mark, b""

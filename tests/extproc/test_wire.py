@@ -20,7 +20,7 @@ from extproc.action import HandOver
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
 from extproc.dialects.sse import Splitter
 from extproc.errors import DownstreamGoneError, WireError
-from extproc.filter import AnswerMode, Filter
+from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.pipeline import Pipeline
 from extproc.request import Body, Model, Payload, Route
 from extproc.stores.memory import MemoryMeter
@@ -57,10 +57,8 @@ class Decide(Filter):
         return self.make() if self.make else None
 
 
-class Shout:
+class Shout(BodyTransform):
     """Upper case, holding back the last byte seen, so that `finish` matters."""
-
-    over = False
 
     def __init__(self):
         self.held = b""
@@ -436,10 +434,8 @@ async def test_any_chunking_gives_the_same_answer(data, cuts, mode, trailers):
     assert downstream(script) == data.upper() + b"!"
 
 
-class Note:
+class Note(BodyTransform):
     """Lets every event pass and keeps what it said."""
-
-    over = False
 
     def __init__(self):
         self.splitter, self.events = Splitter(), []

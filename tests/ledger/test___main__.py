@@ -10,10 +10,18 @@ import time
 import urllib.request
 
 import pytest
+from sqlalchemy import select
 
+from ledger.database import open_database
 from ledger.journal import JournalEntry, JournalWriter
-from ledger.sqlite import SqliteLedger, open_reader
+from ledger.roots import FILE_NAME, read_roots
+from ledger.signing import PUBLIC_NAME, load_verifier
+from ledger.sql import open_ledger
+from ledger.tables import REQUEST
+from ledger.verify import verify
+from tests.ledger.books import query
 from tests.ledger.lines import START_MS, anonymous, end, periodic
+from tests.postgres import PostgresServer
 
 GUARD_S = 30
 
@@ -55,10 +63,8 @@ class Settling:
 
 
 def keys(state):
-    reader = open_reader(state / "ledger.sqlite")
-    found = [key for (key,) in reader.execute("SELECT settle_key FROM request ORDER BY id")]
-    reader.close()
-    return found
+    columns = query(state / "ledger.sqlite", select(REQUEST.c.settle_key).order_by(REQUEST.c.seq))
+    return [key for (key,) in columns]
 
 
 def write(state, *lines):
@@ -166,7 +172,7 @@ def test_kill_9_at_any_moment_counts_everything_once(tmp_path):
     journal = tmp_path / "journal"
     journal.mkdir()
     traffic = Traffic(tmp_path, random.Random(9))
-    for life in range(6):
+    for life in range(4):
         writer = JournalWriter(journal, start_ns=life, pid=1, roll_bytes=20_000)
         with Settling(tmp_path):  # killed at the end of the block
             for turn in range(traffic.rng.randrange(10, 120)):
@@ -183,6 +189,51 @@ def test_kill_9_at_any_moment_counts_everything_once(tmp_path):
     nameless = [key for key in settled if key.startswith("log:")]
     assert len(nameless) == traffic.nameless
     assert sorted(set(settled) - set(nameless)) == sorted(traffic.ended)
-    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    ledger = open_ledger(tmp_path / "ledger.sqlite")
     assert set(ledger.open_requests()) == set(traffic.open)
     ledger.close()
+    database = open_database(tmp_path / "ledger.sqlite")
+    outside = read_roots(tmp_path / FILE_NAME)
+    verdict = verify(database, load_verifier(tmp_path / PUBLIC_NAME), outside)
+    database.close()
+    assert (verdict.faults, verdict.unsigned) == ((), 0)
+
+
+def test_a_stop_signs_what_was_settled(tmp_path):
+    with Settling(tmp_path) as settling:
+        settling.ready()
+        write(tmp_path, end())
+        assert settling.end() == 0
+    (root,) = read_roots(tmp_path / FILE_NAME)
+    assert '"entries":1' in root.document
+    assert "root_signed" in settling.said()
+
+
+def test_roots_are_signed_while_it_runs(tmp_path):
+    with Settling(tmp_path, "--root-interval-s", "0.02") as settling:
+        settling.ready()
+        for count in (1, 2):
+            write(tmp_path, end(f"s{count}"))
+            wait_for(lambda n=count: len(list(read_roots(tmp_path / FILE_NAME))) >= n)
+
+
+def test_a_ledger_in_postgresql_that_comes_late_and_restarts(tmp_path):
+    server = PostgresServer()
+    try:
+        address = server.new_schema()
+        server.stop()
+        with Settling(tmp_path, "--ledger", address) as settling:
+            wait_for(lambda: "ledger_wait" in settling.said())
+            server.start()
+            settling.ready()
+            write(tmp_path, end("s1"))
+            wait_for(lambda: "request_settled" in settling.said())
+            server.restart(signal.SIGQUIT)
+            write(tmp_path, end("s2"))
+            wait_for(lambda: settling.said().count("request_settled") == 2)
+            assert settling.end() == 0
+        keys = [key for (key,) in query(address, select(REQUEST.c.settle_key))]
+    finally:
+        server.close()
+    assert sorted(keys) == ["s1", "s2"]
+    assert "ledger_back" in settling.said()

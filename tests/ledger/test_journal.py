@@ -17,7 +17,8 @@ from ledger.journal import (
     read_entry,
 )
 from ledger.sighting import Departure, Origin
-from tests.ledger.lines import START_MS, entry
+from ledger.witness import read_line
+from tests.ledger.lines import START_MS, end, entry
 
 
 def journal_entry(key="s1", **members):
@@ -153,3 +154,26 @@ def test_hidden_files_are_not_read():
     assert is_journal("17-42-0.jsonl")
     assert not is_journal(".17-42-0.jsonl")
     assert not is_journal("17-42-0.txt")
+
+
+def test_what_policy_and_catalog_add():
+    more = {"groups": "a,b", "region": "eu", "track": "canary", "version": "v2", "n": 2}
+    origin = read_entry(entry(price="1//2", **more)).origin
+    assert {name: getattr(origin, name) for name in more} == more
+    assert origin.price == "1//2"
+
+
+def test_what_makes_no_sense_is_unknown_and_what_no_database_takes_is_replaced():
+    seen = read_entry(entry("s\0", n=-1, model="\0", region=""))
+    assert (seen.key, seen.origin.n, seen.origin.model) == ("s\ufffd", None, "\ufffd")
+    assert seen.origin.region is None
+
+
+def test_texts_are_cut_as_those_of_the_access_log_are():
+    long = {"user": "u" * 10_000, "request_id": "r" * 257, "groups": "b" * 300 + ",a"}
+    seen = read_entry(entry("s1", **long))
+    said = {"settle_key": "s1", "user": long["user"], "groups": long["groups"].split(",")}
+    logged = read_line(end(said=said, request_id=long["request_id"]), "f:0", START_MS)
+    for name in long:
+        assert getattr(seen.origin, name) == getattr(logged.origin, name)
+    assert len(seen.origin.user) == 256

@@ -22,6 +22,7 @@ def ledger():
 def test_it_begins_empty():
     ledger = MemoryLedger()
     assert ledger.all_rows() == ledger.open_requests() == ledger.offsets() == {}
+    assert (ledger.entries(), ledger.position()) == ([], 0)
 
 
 def test_all_rows_are_those_of_every_commit(ledger):
@@ -30,7 +31,7 @@ def test_all_rows_are_those_of_every_commit(ledger):
     assert ledger.all_rows() == {"s1": ROW, "s9": second}
 
 
-@pytest.mark.parametrize("read", ["all_rows", "open_requests", "offsets"])
+@pytest.mark.parametrize("read", ["all_rows", "open_requests", "offsets", "entries"])
 def test_what_it_hands_out_is_a_copy(ledger, read):
     handed_out = getattr(ledger, read)()
     assert handed_out

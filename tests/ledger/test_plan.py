@@ -28,10 +28,12 @@ class Books:
 
     def feed(self, *batch, now_s=NOW_S, leases=False):
         open_ = self.ledger.open_requests()
-        planned = plan(batch, open_, self.ledger.rows(unknown_keys(batch, open_)), now_s)
+        booked = self.ledger.rows(unknown_keys(batch, open_))
+        planned = plan(batch, open_, {key: entry.row for key, entry in booked.items()}, now_s)
         if leases:
             expire(planned, open_, now_s, LEASE_S)
-        self.ledger.commit(Change(planned.rows.values(), planned.opened, planned.closed))
+        replaced = {key: booked[key] for key in planned.rows if key in booked}
+        self.ledger.commit(Change(planned.rows.values(), replaced, planned.opened, planned.closed))
         return planned
 
     @property

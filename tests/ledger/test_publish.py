@@ -1,9 +1,15 @@
 import logging
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ledger.publish import publish_in_flight, publish_settled, publish_unsettled
+from ledger.publish import (
+    publish_booked,
+    publish_in_flight,
+    publish_settled,
+    publish_unsettled,
+)
 from ledger.row import Row
 from ledger.sighting import Departure, Origin
 from ledger.store import Open
@@ -63,6 +69,31 @@ def test_a_settled_row_moves_every_metric(registry, metrics):
     assert value(registry, "request_seconds_sum", model="tiny") == 0.9
     assert value(registry, "settle_lag_seconds_sum") == pytest.approx(0.2)
     assert value(registry, "settle_lag_last_seconds") == pytest.approx(0.2)
+
+
+def test_what_it_costs_is_counted_in_dollars(registry, metrics):
+    cost = {
+        "price": "1/1/1",
+        "uncached_pusd": 10**12,
+        "cached_pusd": None,
+        "completion_pusd": 5 * 10**11,
+    }
+    publish_settled([msgspec.structs.replace(ROW, **cost)] * 2, metrics, now_s=0)
+    assert value(registry, "cost_usd_total", tenant="acme", model="tiny") == pytest.approx(3)
+    assert value(registry, "prices_bad_total") == 0
+
+
+def test_a_price_that_nobody_can_read_is_counted(registry, metrics):
+    publish_settled([msgspec.structs.replace(ROW, price="cheap"), ROW], metrics, now_s=0)
+    assert value(registry, "prices_bad_total") == 1
+    assert value(registry, "cost_usd_total", tenant="acme", model="tiny") is None
+
+
+def test_bookings_are_counted_with_their_reversals(registry, metrics):
+    publish_booked(5, 2, metrics)
+    publish_booked(0, 0, metrics)
+    assert value(registry, "ledger_entries_total") == 7
+    assert value(registry, "ledger_corrections_total") == 2
 
 
 def test_a_refusal_is_counted_by_reason_and_says_nothing_of_ttft(registry, metrics):

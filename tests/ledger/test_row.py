@@ -1,9 +1,9 @@
 import pytest
 
-from ledger.row import Row, close, fill, give_up, running
+from ledger.row import Row, close, give_up, improve
 from ledger.sighting import Departure, Origin, Renewal, Usage
 from ledger.witness import read_line
-from tests.ledger.lines import START_MS, USAGE, WHO, anonymous, end
+from tests.ledger.lines import START_MS, USAGE, WHO, anonymous, end, periodic
 
 HEAD_ONLY = {"settle_key": "s1", **WHO}
 NO_ANSWER = {"endpoint": None, "attempts": 0, "usage": None, "ttft_us": None}
@@ -156,7 +156,13 @@ def test_close(line, expected):
 
 
 def test_every_column_has_its_source():
-    row = close(Origin(), read_line(end(deny=None), "f:0", START_MS))
+    said = {**HEAD_ONLY, "model": "tiny", "pool": "tiny-v1"}
+    said |= {"track": "canary", "version": "v2", "n": 2.0, "groups": ["b", "a"], "region": "eu"}
+    said["price"] = "0.15/0.075/0.6"
+    labels = {"cluster": "c1", "gpu": "h100", "watts": 700}
+    labels |= {"prefill_tokens_per_s": 5000, "decode_tokens_per_s": 50.0, "usd_per_gpu_hour": "3.6"}
+    line = end(said=said, endpoint_labels=labels)
+    row = close(Origin(), read_line(line, "f:0", START_MS))
     assert row == Row(
         settle_key="s1",
         start_ms=START_MS,
@@ -166,11 +172,25 @@ def test_every_column_has_its_source():
         tenant="acme",
         project="support",
         user="u1",
+        groups="a,b",
+        region="eu",
         key_id="k1",
         model="tiny",
+        track="canary",
+        version="v2",
         pool="tiny-v1",
+        cluster="c1",
+        gpu="h100",
         endpoint="10.0.0.1:8000",
+        n=2,
         **USAGE,
+        price="0.15/0.075/0.6",
+        uncached_pusd=5 * 150_000,
+        cached_pusd=2 * 75_000,
+        completion_pusd=5 * 600_000,
+        gpu_us=101_000,
+        energy_mj=70_700,
+        own_pusd=101_000_000,
         status=200,
         ttft_us=120_000,
         latency_us=900_000,
@@ -184,12 +204,12 @@ def test_the_journal_fills_in_what_the_log_lost():
     known = Origin(tenant="never", model="tiny", pool="tiny-v1")
     row = close(known, lost)
     assert (row.tenant, row.model, row.pool) == ("acme", "tiny", "tiny-v1")
-    assert row == fill(close(Origin(), lost), known)
+    assert row == improve(close(Origin(), lost), Departure("s1", START_MS, known))
 
 
-def test_fill_leaves_a_full_row_alone():
+def test_a_full_row_is_left_alone():
     row = close(Origin(), read_line(end(), "f:0", START_MS))
-    assert fill(row, Origin(tenant="other")) is row
+    assert improve(row, Departure("s1", START_MS, Origin(tenant="other"))) is row
 
 
 DEPARTURE = Departure("s1", START_MS, Origin(model="tiny", operation="chat"))
@@ -213,5 +233,87 @@ def test_given_up_with_the_usage_seen_so_far():
 
 
 @pytest.mark.parametrize("seen", [DEPARTURE, RENEWAL])
-def test_an_unsettled_row_remembers_what_it_was_made_from(seen):
-    assert running(give_up(Origin(), seen)) == seen
+def test_an_unsettled_row_is_not_improved_by_what_it_was_made_from(seen):
+    row = give_up(Origin(), seen)
+    assert improve(row, seen) == row
+    assert improve(row, DEPARTURE) == row
+
+
+def test_an_unsettled_row_is_improved_by_whoever_knows_more():
+    assert improve(give_up(Origin(), DEPARTURE), RENEWAL) == give_up(Origin(), RENEWAL)
+
+
+PRICED = Origin(model="tiny", operation="chat", price="1//2")
+FREE = {"uncached_pusd": 0, "cached_pusd": 0, "completion_pusd": 0}
+UNPRICED = dict.fromkeys(FREE)
+COSTS = {
+    "completed": (end(), {"uncached_pusd": 7_000_000 - 2_000_000, "cached_pusd": 2_000_000}),
+    "cut": (end(flags="DC"), {"completion_pusd": 10_000_000}),
+    "cut, and the completion unknown": (
+        end(
+            said={**HEAD_ONLY, "operation": "messages"},
+            flags="DC",
+            usage={"prompt_tokens": 7, "completion_tokens": 0},
+        ),
+        {"uncached_pusd": 7_000_000, "completion_pusd": None},
+    ),
+    "nothing said": (end(usage=None), UNPRICED),
+    "refused": (end(said={**HEAD_ONLY, "deny": "model_not_found"}, status=404, **NO_ANSWER), FREE),
+    "broken": (end(status=503, flags="UF", usage=None), FREE),
+    "free": (end(said={**HEAD_ONLY, "operation": "count_tokens"}, usage=None), FREE),
+    "a price that is none": (end(said={**HEAD_ONLY, "price": "much"}), UNPRICED),
+    "more tokens than there can be": (
+        end(usage={"prompt_tokens": 2**24 + 1, "completion_tokens": 5}),
+        {"prompt_tokens": None, "uncached_pusd": None, "estimated": True},
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), COSTS.values(), ids=COSTS)
+def test_costs(line, expected):
+    row = close(PRICED, read_line(line, "f:0", START_MS))
+    assert {name: getattr(row, name) for name in expected} == expected
+
+
+def test_without_a_price_there_is_no_cost_until_the_journal_names_it():
+    row = close(Origin(), read_line(end(), "f:0", START_MS))
+    assert (row.price, row.uncached_pusd, row.has_bad_price) == (None, None, False)
+    better = improve(row, Departure("s1", START_MS, PRICED))
+    assert (better.price, better.uncached_pusd) == ("1//2", 5_000_000)
+    assert better == close(PRICED, read_line(end(), "f:0", START_MS))
+
+
+def test_a_bad_price_is_told():
+    said = {**HEAD_ONLY, "price": "much"}
+    assert close(Origin(), read_line(end(said=said), "f:0", START_MS)).has_bad_price
+
+
+def test_given_up_costs_what_was_seen_so_far():
+    row = give_up(PRICED, RENEWAL)
+    assert (row.uncached_pusd, row.cached_pusd, row.completion_pusd) == (7_000_000, 0, 6_000_000)
+    assert give_up(PRICED, DEPARTURE).uncached_pusd is None
+
+
+def test_a_free_operation_given_up_costs_nothing():
+    row = give_up(Origin(), Departure("s1", START_MS, Origin(operation="models")))
+    assert (row.uncached_pusd, row.completion_pusd, row.estimated) == (0, 0, False)
+
+
+def test_what_it_cost_us_is_for_the_tokens_charged():
+    labels = {"prefill_tokens_per_s": 10, "decode_tokens_per_s": 1}
+    broken = end(status=500, endpoint_labels=labels)
+    assert close(Origin(), read_line(broken, "f:0", START_MS)).gpu_us == 5_500_000
+    refused = end(status=400, usage=None, endpoint_labels=labels)
+    assert close(Origin(), read_line(refused, "f:0", START_MS)).gpu_us == 0
+
+
+def test_a_late_departure_keeps_what_serving_cost():
+    seen = read_line(
+        periodic(endpoint_labels={"prefill_tokens_per_s": 10, "decode_tokens_per_s": 1}),
+        "f:0",
+        START_MS,
+    )
+    row = give_up(Origin(), seen)
+    better = improve(row, Departure("s1", START_MS, Origin(price="1//2")))
+    assert better.gpu_us == row.gpu_us == 5_500_000
+    assert better.uncached_pusd == 5_000_000

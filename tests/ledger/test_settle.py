@@ -1,16 +1,13 @@
-import asyncio
 import os
 import shutil
 import threading
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from ledger.journal import JournalEntry, JournalWriter
 from ledger.memory import MemoryLedger
-from ledger.settle import Pace, Settler, follow
+from ledger.settle import Pace, Settler
 from ledger.store import LedgerUnavailableError
 from telemetry.metrics import SettleMetrics
 from tests.ledger.lines import START_MS, anonymous, end, entry, periodic
@@ -26,26 +23,33 @@ class Clock:
         return self.now_s
 
 
-class MoodyLedger(MemoryLedger):
-    """Does nothing while it is `down`, and cannot write while it is `full`."""
+class MoodyLedger:
+    """A ledger that does nothing while it is `down`, and cannot write while it is `full`.
 
-    def __init__(self):
-        super().__init__()
+    With `loses` set, the next commit is stored and its answer is lost; whatever `intrudes` is
+    called once, before a commit.
+    """
+
+    def __init__(self, ledger):
+        self.ledger = ledger
         self.down = False
         self.full = False
+        self.loses = False
         self.before_commit = lambda: None
         self.refused = threading.Event()
         self.committed = threading.Event()
 
-    def rows(self, keys):
+    def __getattr__(self, name):
         self._refuse(self.down)
-        return super().rows(keys)
+        return getattr(self.ledger, name)
 
     def commit(self, change):
         self._refuse(self.down or self.full)
         self.before_commit()
-        super().commit(change)
+        self.ledger.commit(change)
         self.committed.set()
+        loses, self.loses = self.loses, False
+        self._refuse(loses)
 
     def _refuse(self, refused):
         if refused:
@@ -56,12 +60,12 @@ class MoodyLedger(MemoryLedger):
 class Process:
     """A settle process that can be killed and started again on the same files and ledger."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, ledger=None):
         self.log = directory / "log" / "access.jsonl"
         self.journal = directory / "journal"
         self.log.parent.mkdir()
         self.journal.mkdir()
-        self.ledger = MoodyLedger()
+        self.ledger = MoodyLedger(ledger or MemoryLedger())
         self.clock = Clock()
         self.settler = None
         self.start()
@@ -113,7 +117,7 @@ def test_a_request_from_departure_to_row(process):
 
 
 def test_nothing_to_do_commits_nothing(process):
-    process.ledger.commit = None
+    process.ledger.full = True
     assert process.settler.step() is Pace.CAUGHT_UP
 
 
@@ -139,6 +143,19 @@ def test_a_ledger_that_is_down_delays_and_loses_nothing(process):
     process.settler.step()
     assert len(process.rows) == 3
     assert process.metric("requests_total", tenant="acme", model="tiny", status="200") == 2
+
+
+def test_a_ledger_that_is_down_at_the_start_is_waited_for(process):
+    process.record(entry())
+    process.settler.step()
+    process.ledger.down = True
+    process.start()
+    assert process.settler.step() is Pace.BLOCKED
+    process.write(end())
+    process.ledger.down = False
+    process.settler.step()
+    assert set(process.rows) == {"s1"}
+    assert process.metric("requests_in_flight", model="tiny") == 0
 
 
 def test_open_requests_survive_a_restart(process):
@@ -279,86 +296,74 @@ def test_what_was_copied_before_it_was_read_counts_once(process):
     assert len(process.rows) == 4
 
 
-SCRIPT_LOG = [periodic("s1"), end("s1"), end("s2"), anonymous(), b"garbage", end("s2"), end("s4")]
-SCRIPT_JOURNAL = [entry("s1"), entry("s2"), entry("s1"), entry("s3")]
+def test_a_commit_whose_answer_was_lost_counts_once(process):
+    process.record(entry("s1"), entry("s2"))
+    process.write(end("s1"))
+    process.ledger.loses = True
+    assert process.settler.step() is Pace.BLOCKED
+    assert set(process.rows) == {"s1"}
+    process.write(end("s2"))
+    process.settler.step()
+    assert process.metric("ledger_entries_total") == 1
+    assert process.metric("requests_in_flight", model="tiny") == 1
+    process.settler.step()
+    assert len(process.ledger.entries()) == 2
+    assert process.metric("ledger_entries_total") == 2
+    assert process.metric("requests_total", tenant="acme", model="tiny", status="200") == 2
+    assert process.metric("ledger_corrections_total") == 0
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    steps=st.lists(
-        st.sampled_from(
-            ["log", "journal", "step", "crash", "down", "full", "up", "rotate", "wait"]
-        ),
-        max_size=40,
+def test_a_commit_that_failed_is_done_again(process):
+    process.write(end("s1"))
+    process.ledger.full = True
+    assert process.settler.step() is Pace.BLOCKED
+    process.ledger.full = False
+    process.settler.step()
+    assert len(process.ledger.entries()) == 1
+
+
+def test_whoever_wrote_meanwhile_is_believed(process, caplog):
+    process.write(end("s1"))
+    process.settler.step()
+    process.write(end("s2"), end("s3"))
+    other = Settler(
+        process.log, process.journal, process.ledger, SettleMetrics(CollectorRegistry())
     )
-)
-def test_whatever_happens_in_between_the_ledger_is_the_same(tmp_path_factory, steps):
-    process = Process(tmp_path_factory.mktemp("state"))
-    log, entries, rotations = list(SCRIPT_LOG), list(SCRIPT_JOURNAL), 0
-    for step in steps:
-        if step == "log" and log:
-            process.write(log.pop(0))
-        elif step == "journal" and entries:
-            process.record(entries.pop(0), name=f"{len(entries)}-1-0.jsonl")
-        elif step == "crash":
-            process.start()
-        elif step in ("down", "full", "up"):
-            process.ledger.down = step == "down"
-            process.ledger.full = step == "full"
-        elif step == "rotate" and process.log.exists():
-            rotations += 1
-            process.log.rename(process.log.with_name(f"access.jsonl.{99 - rotations}"))
-        elif step == "wait":
-            process.clock.now_s += 2
-        else:
-            process.settler.step()
-    process.ledger.down = process.ledger.full = False
-    process.write(*log)
-    process.record(*entries)
+    other.step()
+    other.close()
+    assert process.settler.step() is Pace.MORE
+    assert "ledger_moved" in caplog.messages
+    assert process.settler.step() is Pace.CAUGHT_UP
+    assert len(process.ledger.entries()) == 3
+    process.write(end("s4"))
     process.settler.step()
-    process.clock.now_s += 1000
+    assert len(process.ledger.entries()) == 4
+
+
+def test_a_correction_is_counted(process):
+    process.record(entry())
     process.settler.step()
+    process.clock.now_s += LEASE_S + 1
     process.settler.step()
-    process.settler.close()
-
-    nameless = [key for key in process.rows if key.startswith("log:")]
-    assert len(nameless) == 1
-    assert process.rows.keys() - nameless == {"s1", "s2", "s3", "s4"}
-    assert [row.settle_key for row in process.rows.values() if row.unsettled] == ["s3"]
-    assert process.rows["s3"].estimated
-    assert process.ledger.open_requests() == {}
-    assert journals(process) == []
-
-
-async def test_follow_settles_what_is_left_before_it_ends(process):
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        followed = tasks.create_task(follow(process.settler, stop, drain_s=5))
-        await asyncio.sleep(0.1)
-        process.write(*(end(f"s{n}") for n in range(3_000)))
-        stop.set()
-    assert followed.result() is True
-    assert len(process.rows) == 3_000
-
-
-async def test_follow_says_when_it_could_not_finish(process):
     process.write(end())
-    process.ledger.down = True
-    stop = asyncio.Event()
-    stop.set()
-    assert await follow(process.settler, stop, drain_s=0.2) is False
+    process.settler.step()
+    assert process.metric("ledger_entries_total") == 3
+    assert process.metric("ledger_corrections_total") == 1
 
 
-async def test_follow_gets_over_a_ledger_that_was_down(process, caplog):
-    caplog.set_level("INFO")
-    process.ledger.down = True
-    process.write(end())
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        followed = tasks.create_task(follow(process.settler, stop, drain_s=5))
-        assert await asyncio.to_thread(process.ledger.refused.wait, 20)
-        process.ledger.down = False
-        assert await asyncio.to_thread(process.ledger.committed.wait, 20)
-        stop.set()
-    assert followed.result() is True
-    assert "ledger_back" in caplog.messages
+def test_it_tells_until_when_everything_is_settled(process):
+    """The time of the reading, not of the commit: what came in between may not be in it."""
+    process.settler.step()
+    first_s = process.settler.settled_until_s
+    assert first_s == process.clock.now_s
+    process.write(end("s1"))
+    process.ledger.full = True
+    process.clock.now_s += 5
+    assert process.settler.step() is Pace.BLOCKED
+    assert process.settler.settled_until_s == first_s
+    process.ledger.full = False
+    process.clock.now_s += 5
+    process.settler.step()
+    assert process.settler.settled_until_s == first_s + 5
+    process.settler.step()
+    assert process.settler.settled_until_s == first_s + 10

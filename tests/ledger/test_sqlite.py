@@ -2,10 +2,14 @@ import sqlite3
 import threading
 
 import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
-from ledger.row import Row
-from ledger.sqlite import SCHEMA_VERSION, SqliteLedger, open_reader
+from ledger.database import open_database
+from ledger.sql import open_ledger
 from ledger.store import Change, LedgerError, LedgerUnavailableError
+from ledger.tables import ENTRY
+from tests.ledger.books import reading, rows
 
 
 @pytest.fixture
@@ -15,57 +19,26 @@ def path(tmp_path):
 
 @pytest.fixture
 def ledger(path):
-    ledger = SqliteLedger(path)
+    ledger = open_ledger(path)
     yield ledger
     ledger.close()
 
 
-def rows(count, first=0):
-    return [Row(settle_key=f"s{n}", start_ms=n) for n in range(first, first + count)]
-
-
-def test_the_schema_has_the_fields_of_a_row_in_their_order(ledger, path):
-    reader = open_reader(path)
-    columns = [column[1] for column in reader.execute("PRAGMA table_info(request)")]
-    assert columns == ["id", *Row.__struct_fields__]
-    assert reader.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-    reader.close()
-
-
-def test_what_is_committed_survives_and_a_second_opening_changes_nothing(path):
-    first = SqliteLedger(path)
-    first.commit(Change(rows=rows(3), offsets={"a": 5}))
-    first.close()
-    second = SqliteLedger(path)
-    assert set(second.rows(["s0", "s1", "s2"])) == {"s0", "s1", "s2"}
-    assert second.offsets() == {"a": 5}
-    second.close()
-
-
 def test_a_second_writer_is_turned_away(ledger, path):
     with pytest.raises(LedgerError, match="another settle process"):
-        SqliteLedger(path)
+        open_ledger(path)
 
 
-def test_a_newer_ledger_is_not_touched(path):
-    SqliteLedger(path).close()
-    db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 99")
-    db.close()
-    for attempt in (SqliteLedger, open_reader):
-        with pytest.raises(LedgerError, match="version 99"):
-            attempt(path)
+def test_the_claim_ends_with_the_ledger(path):
+    open_ledger(path).close()
+    open_ledger(path).close()
 
 
 def test_a_file_that_is_no_ledger(path):
     path.write_bytes(b"certainly not a database, and long enough to be one" * 20)
-    with pytest.raises(LedgerError, match="not a ledger"):
-        SqliteLedger(path)
-
-
-def test_a_reader_needs_a_ledger(path):
-    with pytest.raises(LedgerError, match="no ledger"):
-        open_reader(path)
+    for attempt in (open_ledger, open_database):
+        with pytest.raises(LedgerError, match="not a ledger"):
+            attempt(path)
 
 
 def test_readers_see_whole_commits_while_the_writer_writes(ledger, path):
@@ -73,7 +46,7 @@ def test_readers_see_whole_commits_while_the_writer_writes(ledger, path):
     counts = []
 
     def read():
-        reader = open_reader(path)
+        reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
         while not done.is_set():
             counts.append(reader.execute("SELECT count(*) FROM request").fetchone()[0])
         reader.close()
@@ -89,11 +62,19 @@ def test_readers_see_whole_commits_while_the_writer_writes(ledger, path):
     assert counts == sorted(counts)
 
 
+def test_what_a_reader_reads_is_one_state(ledger, path):
+    ledger.commit(Change(rows=rows(1)))
+    with reading(path) as connection:
+        assert len(connection.execute(select(ENTRY.c.seq)).all()) == 1
+        ledger.commit(Change(rows=rows(1, first=1)))
+        assert len(connection.execute(select(ENTRY.c.seq)).all()) == 1
+
+
 def test_a_reader_cannot_write(ledger, path):
-    reader = open_reader(path)
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        reader.execute("DELETE FROM request")
-    reader.close()
+    database = open_database(path)
+    with pytest.raises(LedgerError, match="readonly"), database.transaction() as connection:
+        connection.execute(text("DELETE FROM source"))
+    database.close()
 
 
 def test_locked_by_someone_else_is_unavailable_and_later_fine(ledger, path):
@@ -109,19 +90,42 @@ def test_locked_by_someone_else_is_unavailable_and_later_fine(ledger, path):
 
 def test_a_full_disk_is_unavailable_and_leaves_nothing_half_written(ledger):
     ledger.commit(Change(rows=rows(10)))
-    pages = ledger._db.execute("PRAGMA page_count").fetchone()[0]
-    ledger._db.execute(f"PRAGMA max_page_count = {pages}")
+    limit_pages(ledger, None)
     with pytest.raises(LedgerUnavailableError, match="full"):
         ledger.commit(Change(rows=rows(5_000, first=10), offsets={"a": 1}))
     assert ledger.offsets() == {}
     assert ledger.rows(["s10"]) == {}
-    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    limit_pages(ledger, 1_000_000)
     ledger.commit(Change(rows=rows(5_000, first=10), offsets={"a": 1}))
     assert set(ledger.rows(["s10", "s5009"])) == {"s10", "s5009"}
 
 
-def test_what_breaks_a_rule_is_not_called_unavailable(ledger):
-    broken = Row(settle_key="s1", start_ms=None)
-    with pytest.raises(sqlite3.IntegrityError):
-        ledger.commit(Change(rows=[*rows(1), broken]))
-    assert ledger.rows(["s0"]) == {}
+def limit_pages(ledger, pages):
+    """Let the file grow to so many pages, or no further than it is."""
+    with ledger._transaction() as connection:
+        if pages is None:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+
+def test_a_power_cut_is_survived_and_erased_names_are_overwritten(ledger):
+    with ledger._transaction() as connection:
+        pragmas = ("journal_mode", "synchronous", "secure_delete")
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas]
+    assert found == ["wal", 2, 1]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entry SET prompt_tokens = 0",
+        "UPDATE OR REPLACE entry SET seq = 2",
+        "DELETE FROM entry WHERE seq = 1",
+    ],
+)
+def test_entries_can_neither_be_changed_nor_deleted(ledger, path, statement):
+    ledger.commit(Change(rows=rows(2)))
+    database = open_database(path, writes=True)
+    with pytest.raises(IntegrityError, match="never"), database.transaction() as connection:
+        connection.execute(text(statement))
+    database.close()

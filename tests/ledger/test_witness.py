@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.sighting import End, Origin, Renewal, Usage
-from ledger.witness import MAX_COUNT, MAX_TEXT, BadLineError, read_line
+from ledger.sighting import MAX_TEXT, End, Labels, Origin, Renewal, Usage
+from ledger.witness import MAX_COUNT, BadLineError, read_line
 from tests.ledger.lines import START_MS, TRACE_ID, anonymous, end, log_line, periodic
 
 NOW_MS = START_MS + 5_000
@@ -193,3 +193,57 @@ def test_no_object_is_ever_dropped(odd):
     assert seen.key
     numbers = (seen.status, seen.latency_us, seen.ttft_us, seen.attempts)
     assert all(n is None or 0 <= n <= MAX_COUNT for n in (*numbers, seen.usage.prompt_tokens))
+
+
+def test_what_policy_and_catalog_add():
+    said = {"settle_key": "s1", "track": "canary", "version": "v2", "n": 3.0, "region": "eu"}
+    said |= {"price": "1//2", "groups": "b,a,b"}
+    origin = read(end(said=said)).origin
+    assert (origin.track, origin.version, origin.n) == ("canary", "v2", 3)
+    assert (origin.region, origin.price, origin.groups) == ("eu", "1//2", "a,b")
+
+
+@pytest.mark.parametrize(
+    ("groups", "read_as"),
+    [
+        (["b", "a", "b"], "a,b"),
+        ("b,,a", "a,b"),
+        ([1, None, "a"], "a"),
+        ([], None),
+        ("", None),
+        (5, None),
+        ([f"group-{n:03}" for n in range(500)], ",".join(f"group-{n:03}" for n in range(102))),
+    ],
+)
+def test_groups(groups, read_as):
+    assert read(end(said={"settle_key": "s1", "groups": groups})).origin.groups == read_as
+
+
+def test_labels_of_the_endpoint():
+    labels = {"cluster": "c1", "gpu": "h100", "gpus": 8.0, "watts": "700", "usd_per_kwh": 0.25}
+    found = read(end(endpoint_labels={**labels, "zone": "z", "decode_tokens_per_s": True})).labels
+    assert found == Labels(cluster="c1", gpu="h100", gpus="8.0", watts="700", usd_per_kwh="0.25")
+    assert read(end(endpoint_labels=None)).labels is None
+    assert read(end(endpoint_labels=["gpu"])).labels is None
+
+
+@pytest.mark.parametrize("n", [0, -1, 2**20 + 1, "2", True, None, 1e300])
+def test_a_number_of_answers_that_makes_no_sense(n):
+    assert read(end(said={"settle_key": "s1", "n": n})).origin.n is None
+
+
+def test_more_tokens_than_there_can_be_are_unknown():
+    usage = {"prompt_tokens": 2**24, "completion_tokens": 2**24 + 1}
+    assert read(end(usage=usage)).usage == Usage(2**24, None, None)
+
+
+def test_what_no_database_takes_is_replaced():
+    said = {"settle_key": "s\0", "model": "a\0b", "groups": ["\0"]}
+    seen = read(end(said=said))
+    assert (seen.key, seen.origin.model, seen.origin.groups) == ("s\ufffd", "a\ufffdb", "\ufffd")
+
+
+def test_a_start_in_another_year_is_now():
+    ahead = START_MS + 5_000 + 24 * 3600 * 1000
+    assert read(end(start_ms=ahead)).start_ms == ahead
+    assert read(end(start_ms=ahead + 1)).start_ms == NOW_MS

@@ -12,7 +12,7 @@ def test_the_table_is_consistent(metric):
     assert set(metric.fixed) <= set(metric.labels)
     assert list(metric.buckets) == sorted(set(metric.buckets))
     assert UNITS.get(metric.unit, "") in f"_{metric.name}"
-    assert not metric.buckets or metric.name.endswith("_seconds")
+    assert not metric.buckets or metric.name.endswith(("_seconds", "_ratio"))
 
 
 def test_names_are_unique():

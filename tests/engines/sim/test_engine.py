@@ -3,7 +3,7 @@ from math import inf
 
 import pytest
 
-from engines.sim.engine import Run, Settings, SimEngine
+from engines.sim.engine import EARLY_S, Run, Settings, SimEngine
 from engines.sim.request import Generation, Reader
 
 LONG = " ".join(f"word{i}" for i in range(70))
@@ -58,6 +58,14 @@ def test_a_request_that_is_aborted_counts_what_it_had_time_for(
     engine.finish(run, after_s, completed=False)
     assert counted(engine) == tokens
     assert set(engine.meter.success.values()) == {0}
+
+
+@pytest.mark.parametrize("before_due_s", [0.0, 0.0005, EARLY_S])
+def test_a_token_that_left_a_little_early_is_counted(before_due_s: float):
+    engine = engine_of()
+    run = engine.start(request_of(engine), 0.0)
+    engine.finish(run, run.first_s + 3 * run.itl_s - before_due_s + 1e-9, completed=False)
+    assert counted(engine) == (5, 4)
 
 
 def test_a_look_at_the_counters_changes_no_sum():

@@ -9,7 +9,7 @@ import pytest
 import extproc
 from extproc.arrive import HEADERS, arrive
 from extproc.budget import MAX_BODY_BYTES
-from extproc.decision import Reply
+from extproc.decision import Relay, Reply
 from extproc.errors import PolicyError, Reason
 from extproc.filters import Outside, build
 from extproc.identity.keys import digest
@@ -64,7 +64,7 @@ class World:
 def test_the_order_is_the_order_of_a_request():
     names = [each.name for each in build(POLICY, Outside(MemoryEngines(), MemoryJournal()))]
     assert names == [
-        "surface", "identify", "catalog",
+        "surface", "identify", "relay", "catalog",
         "read", "resolve", "authorize", "modality", "parameters", "context",
         "measure", "write", "pick", "settle",
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def test_an_authority_is_asked_before_anything_is_changed():
 
     outside = Outside(MemoryEngines(), MemoryJournal(), authority=reach)
     filters = build(Policy.model_validate(AUTHORITY), outside)
-    assert [each.name for each in filters][5:7] == ["authorize", "consult"]
+    assert [each.name for each in filters][6:8] == ["authorize", "consult"]
     assert asked == ["http://127.0.0.1:1/v1/data/x"]
 
 
@@ -112,7 +112,7 @@ def test_an_empty_policy_makes_a_pipeline():
     assert World(Policy()).pipeline.version == ""
 
 
-@pytest.mark.parametrize("missing", range(12))
+@pytest.mark.parametrize("missing", range(13))
 def test_none_whose_facts_are_needed_may_be_missing(missing):
     filters = list(build(POLICY, Outside(MemoryEngines(), MemoryJournal())))
     gone = filters.pop(missing)
@@ -121,7 +121,8 @@ def test_none_whose_facts_are_needed_may_be_missing(missing):
             Pipeline(filters, "v", MemoryMeter())
     else:
         assert gone.name in {
-            "catalog", "authorize", "modality", "parameters", "context", "measure", "settle",
+            "relay", "catalog", "authorize", "modality", "parameters", "context", "measure",
+            "settle",
         }  # fmt: skip
 
 
@@ -176,6 +177,13 @@ async def test_the_catalog_answers_at_the_head():
     assert [card["id"] for card in msgspec.json.decode(judged.stop.body)["data"]] == ["tiny"]
 
 
+async def test_usage_is_handed_over_at_the_head():
+    judged = await World().send("/headgate/v1/usage", "GET")
+    assert isinstance(judged.stop, Relay)
+    assert judged.stop.headers["x-headgate-tenant"] == "acme"
+    assert judged.outcome == "relay"
+
+
 async def test_a_full_disk_does_not_stop_the_service():
     world = World()
     world.journal.broken = True
@@ -188,6 +196,6 @@ def test_no_source_reads_a_header_that_envoy_does_not_show():
     known = re.compile(r'headers(?:\.get\(|\[)\s*"([^"]+)"|_HEADER = "([^"]+)"')
     read = set()
     for path in Path(extproc.__file__).parent.rglob("*.py"):
-        if path.name != "action.py":  # these are set, not read
+        if path.name not in ("action.py", "standing.py"):  # these are set, not read
             read |= {a or b for a, b in known.findall(path.read_text())}
     assert {"authorization", "x-tenant-id"} <= read <= set(HEADERS)

@@ -29,6 +29,11 @@ URL, METHOD, MEDIA = Reason.UNKNOWN_URL, Reason.METHOD, Reason.MEDIA_TYPE
         ("GET", "/v1/models/org%2Ftiny%3a1", Operation(Kind.MODELS, "org/tiny:1")),
         ("GET", "/v1/models/org%252Ftiny", Operation(Kind.MODELS, "org%2Ftiny")),
         ("GET", "/v1/models/%", Operation(Kind.MODELS, "%")),
+        ("GET", "/headgate/v1/usage", Operation(Kind.USAGE)),
+        ("HEAD", "/headgate/v1/usage", Operation(Kind.USAGE)),
+        ("GET", "/headgate/v1/usage/", Operation(Kind.USAGE)),
+        ("GET", "/headgate/v1/usage/requests", Operation(Kind.USAGE)),
+        ("GET", "/headgate/v1/openapi.json", Operation(Kind.USAGE)),
         ("GET", "/v1/models/%ff%00", Operation(Kind.MODELS, "\N{REPLACEMENT CHARACTER}\x00")),
     ],
 )
@@ -64,6 +69,16 @@ def test_what_is_served(method, path, operation):
         ("GET", "/v1", URL),
         ("GET", "/v1/models/", URL),
         ("GET", "/v1/modelsx", URL),
+        ("GET", "/headgate", URL),
+        ("GET", "/headgate/v1", URL),
+        ("GET", "/headgate/v1/", URL),
+        ("GET", "/headgate/v1/usagex", URL),
+        ("GET", "/headgate/v1/usage%2Frequests", URL),
+        ("GET", "/headgate/v1/Usage", URL),
+        ("GET", "/headgate/v2/usage", URL),
+        ("POST", "/headgate/v1/usage", METHOD),
+        ("DELETE", "/headgate/v1/usage/requests", METHOD),
+        ("OPTIONS", "/headgate/v1/usage", METHOD),
         ("GET", "/metrics", URL),
         ("GET", "/health", URL),
         ("OPTIONS", "*", URL),
@@ -89,11 +104,12 @@ def test_what_is_not(method, path, reason):
         ("POST", "/v1/models", "GET"),
         ("DELETE", "/v1/models/m", "GET"),
         ("GET", "/v1/embeddings", "POST"),
+        ("PUT", "/headgate/v1/usage", "GET, HEAD"),
     ],
 )
 def test_a_refusal_says_what_would_be_right(method, path, right):
     denied = find(method, path)
-    assert f"takes {right}, not {method}." in denied.message
+    assert f"takes {right.replace(', ', ' or ')}, not {method}." in denied.message
     assert denied.allow == right
 
 
@@ -170,9 +186,10 @@ async def test_a_packed_body_is_refused(encoding):
     assert (denied.reason, denied.param) == (MEDIA, "content-encoding")
 
 
-async def test_where_no_body_is_read_its_headers_do_not_matter():
-    found = await decide("/v1/models", "GET", content_type="text/plain", content_encoding="gzip")
-    assert found.fact(Operation).kind is Kind.MODELS
+@pytest.mark.parametrize("path", ["/v1/models", "/headgate/v1/usage"])
+async def test_where_no_body_is_read_its_headers_do_not_matter(path):
+    found = await decide(path, "GET", content_type="text/plain", content_encoding="gzip")
+    assert found.fact(Operation).kind in {Kind.MODELS, Kind.USAGE}
 
 
 async def test_an_unknown_url_is_told_before_a_wrong_media_type():

@@ -9,6 +9,7 @@ import pytest
 from extproc.request import Body, Identity, Kind, Model, Operation, Prompt
 from extproc.stores.journal import FileJournal
 from ledger.journal import read_entry
+from ledger.sighting import clean
 from tests.extproc.requests import BARE, bare
 
 
@@ -47,9 +48,23 @@ def test_an_entry(tmp_path):
         "pool": "pool-a",
         "stream": True,
         "policy": "v1",
+        "track": "stable",
+        "version": "1",
     }
     assert b"s3" not in line, "neither prompt nor key is kept"
     journal.close()
+
+
+def test_what_the_ledger_needs_to_bill_is_there(tmp_path):
+    journal = FileJournal(tmp_path)
+    who = Identity("acme", "key-1", groups=frozenset({"b", "a"}), region="eu")
+    asked = request(who).having(Prompt({}, "alias", n=3))
+    journal.record(asked.having(Model("m", "p", "m", "canary", "2", "0.5/0.1/1")), "v1")
+    journal.close()
+    (line,) = lines(tmp_path)
+    entry = json.loads(line)
+    billed = {"groups": "a,b", "region": "eu", "n": 3, "track": "canary", "price": "0.5/0.1/1"}
+    assert billed.items() <= entry.items()
 
 
 def test_what_a_key_does_not_say_is_absent(tmp_path):
@@ -68,7 +83,7 @@ def test_an_entry_is_one_line_whatever_the_client_calls_its_request(tmp_path, re
     journal.close()
     departures = [read_entry(line) for line in lines(tmp_path)]
     assert [departure.key for departure in departures] == ["k1", "k2"]
-    assert {departure.origin.request_id for departure in departures} == {request_id or None}
+    assert {departure.origin.request_id for departure in departures} == {clean(request_id) or None}
 
 
 def test_each_journal_has_a_file_of_its_own(tmp_path):

@@ -1,0 +1,203 @@
+"""`headgate limits` and `headgate budget`: how limits stand, and forgetting what was taken."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from extproc.cli.layout import Layout
+from extproc.errors import CountersFaultError, PolicyError
+from extproc.limits.base import Algorithm, Counters, Limit, Standing, Unit
+from extproc.limits.standing import describe, say_duration
+from extproc.policy.load import load
+from extproc.policy.status import read_statuses
+from extproc.stores.counters_redis import open_counters
+
+app = typer.Typer(help="Limits as they stand.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+PATIENCE_S = 2.0
+"""For a person, not for a request: a slow server still gets to answer."""
+
+StateFlag = Annotated[Path, typer.Option("--state", help="The state directory.")]
+RedisFlag = Annotated[
+    str | None,
+    typer.Option("--redis", envvar="HEADGATE_REDIS", help="URL of the counters, if not our own."),
+]
+PolicyFlag = Annotated[
+    list[Path] | None, typer.Option("--policy", help="Default: what the workers serve.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Named = Annotated[str | None, typer.Option("--name", help="This limit only.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", help="Of this tenant, and shared ones.")]
+DEFAULT_STATE = Path(".headgate")
+
+
+@app.command("show")
+def show(
+    tenant: Tenant = None,
+    name: Named = None,
+    state: StateFlag = DEFAULT_STATE,
+    redis: RedisFlag = None,
+    policy: PolicyFlag = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much of each limit is taken, and by whom. Who has taken nothing is not listed."""
+    limits = [each for each in find_limits(state, policy) if name in (None, each.name)]
+    if name is not None and not limits:
+        leave(f"there is no limit {name!r} in the policy")
+    report(ask(state, redis, lambda counters: stand(counters, limits, tenant)), as_json)
+
+
+def budget(
+    tenant: Tenant = None,
+    state: StateFlag = DEFAULT_STATE,
+    redis: RedisFlag = None,
+    policy: PolicyFlag = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much of each budget is spent in the period that runs now."""
+    limits = [e for e in find_limits(state, policy) if e.algorithm is Algorithm.BUDGET]
+    report(ask(state, redis, lambda counters: stand(counters, limits, tenant)), as_json)
+
+
+@app.command("reset")
+def reset(
+    name: Annotated[str, typer.Argument(help="The limit.")],
+    scope: Annotated[
+        str | None, typer.Argument(help="Whose count, as `show` lists it. Default: everybody's.")
+    ] = None,
+    state: StateFlag = DEFAULT_STATE,
+    redis: RedisFlag = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget what is taken of a limit. What runs now is settled all the same, and counts then."""
+    whose = "everybody" if scope is None else scope or "all together"
+    if not yes:
+        typer.confirm(f"Forget what {whose} has taken of {name}?", abort=True)
+
+    async def forget(counters: Counters) -> int:
+        scopes = await counters.scopes(name) if scope is None else [scope]
+        return sum([await counters.reset(name, each) for each in scopes])
+
+    count = ask(state, redis, forget)
+    typer.echo(f"reset {count} count{'' if count == 1 else 's'} of {name}")
+    raise typer.Exit(0 if count else 1)
+
+
+def find_limits(state: Path, directories: Sequence[Path] | None) -> list[Limit]:
+    """Read the limits of a policy; of the one that workers serve, when none is named."""
+    if not directories:
+        statuses = read_statuses(Layout(state).run)
+        if not statuses:
+            leave(f"no worker runs in {state}: name a policy with --policy")
+        directories = [Path(each) for each in statuses[0].directories]
+    try:
+        return [each.limit() for each in load(directories).limits]
+    except PolicyError as exc:
+        leave(str(exc))
+
+
+async def stand(
+    counters: Counters, limits: Sequence[Limit], tenant: str | None
+) -> Sequence[Standing]:
+    pairs = [
+        (limit, scope)
+        for limit in limits
+        for scope in await counters.scopes(limit.name)
+        if tenant is None or scope.partition("/")[0] in (tenant, "")
+    ]
+    return await counters.look(pairs)
+
+
+def ask(state: Path, redis: str | None, question: Callable[[Counters], Awaitable[T]]) -> T:
+    """Ask the counters, and leave with one line when they do not answer."""
+
+    async def answer() -> T:
+        url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
+        async with open_counters(url, PATIENCE_S) as counters:
+            return await question(counters)
+
+    try:
+        return asyncio.run(answer())
+    except (CountersFaultError, OSError, ValueError) as exc:
+        leave(f"the counters do not answer: {exc}")
+
+
+def report(standings: Sequence[Standing], as_json: bool) -> None:
+    if as_json:
+        json.dump([document(each) for each in standings], sys.stdout, indent=2)
+        typer.echo()
+        return
+    if not standings:
+        typer.echo("nothing is taken of any limit")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("limit")
+    table.add_column("scope", overflow="fold")
+    table.add_column("of")
+    for heading in ("used", "left", "%", "free in"):
+        table.add_column(heading, justify="right")
+    for each in standings:
+        table.add_row(each.limit.name, each.scope or "all", describe(each.limit), *figures(each))
+    Console().print(table)
+
+
+def figures(each: Standing) -> tuple[str, str, str, str]:
+    used = each.limit.amount - each.remaining
+    colour = (
+        "red"
+        if used >= each.limit.amount
+        else "yellow"
+        if used * 5 >= each.limit.amount * 4
+        else ""
+    )
+    percent = f"{100 * used / each.limit.amount:.0f}"
+    shown = f"[{colour}]{percent}[/]" if colour else percent
+    return (
+        plain(each.limit, used),
+        plain(each.limit, each.remaining),
+        shown,
+        say_duration(each.reset_s),
+    )
+
+
+def plain(limit: Limit, value: int) -> str:
+    if limit.unit is Unit.USD:
+        return f"{Decimal(value).scaleb(-9).quantize(Decimal('0.0001')):f}"
+    return str(value)
+
+
+def document(each: Standing) -> dict[str, object]:
+    """Lay out one standing for programs; money in US dollars, as text, so that it stays exact."""
+    limit = each.limit
+    used, left = limit.amount - each.remaining, each.remaining
+    scaled = [
+        f"{Decimal(value).scaleb(-9):f}" if limit.unit is Unit.USD else value
+        for value in (limit.amount, used, left)
+    ]
+    return {
+        "limit": limit.name,
+        "scope": each.scope,
+        "algorithm": limit.algorithm.value,
+        "unit": limit.unit.value,
+        "amount": scaled[0],
+        "used": scaled[1],
+        "remaining": scaled[2],
+        "reset_s": round(each.reset_s, 3),
+        "shadow": limit.shadow,
+    }
+
+
+def leave(message: str) -> NoReturn:
+    typer.secho(message, err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
+    raise typer.Exit(1)

@@ -1,0 +1,84 @@
+"""How many tokens a request is, and how many its answer may be; later, how wrong that was."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from extproc.counting.counted import Counted, Truth
+from extproc.counting.counter import Asked, Counter
+from extproc.counting.expect import expect_completion
+from extproc.counting.lengths import Lengths
+from extproc.decision import Decision, Outcome
+from extproc.dialects.lengths import ANSWERS
+from extproc.filter import Filter
+from extproc.request import Body, Fact, Identity, Kind, Model, Operation, Prompt, Request
+
+Observe = Callable[[float, str, str], None]
+"""The count divided by the truth, the model, and who had counted."""
+GENERATING = frozenset(kind.value for kind in ANSWERS)
+
+
+class Count(Filter):
+    """What cannot be counted is estimated, so that the fact is always there."""
+
+    name: ClassVar[str] = "count"
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Identity, Prompt, Model})
+    provides: ClassVar[frozenset[type[Fact]]] = frozenset({Counted})
+
+    def __init__(
+        self,
+        counters: Mapping[str, Counter],
+        contexts: Mapping[str, int],
+        lengths: Lengths,
+        observe: Observe = lambda _ratio, _model, _by: None,
+    ) -> None:
+        """`counters` of all models by public name; `contexts` of those whose policy says how many
+        tokens they take."""
+        self._counters = counters
+        self._contexts = contexts
+        self._lengths = lengths
+        self._observe = observe
+
+    async def decide(self, request: Request) -> Decision:
+        kind, document = request.fact(Operation).kind, request.fact(Prompt).document
+        if kind is Kind.COUNT_TOKENS:  # the engine counts, and neither reads nor writes
+            return request.having(Counted(0, "tokenizer", is_exact=True, answers=0))
+        model = request.fact(Model)
+        tally = await self._counters[model.name].count(
+            Asked(kind, document, size_of(request), model.pool, model.served_as)
+        )
+        usual = self._lengths.expect(request.fact(Identity).key_id, model.name)
+        context = self._contexts.get(model.name)
+        expected = expect_completion(kind, document, tally.tokens, context, usual)
+        return request.having(
+            Counted(
+                tally.tokens,
+                tally.counted_by,
+                tally.is_exact,
+                expected.likely_tokens,
+                expected.most_tokens,
+                expected.answers,
+                tally.mix,
+            )
+        )
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Learn from the truth, where there is one."""
+        counted = Truth.read(outcome.witness)
+        model = str(outcome.witness.get("model", ""))
+        if outcome.running or outcome.status != 200 or counted is None or not model:
+            return
+        prompt_tokens = outcome.tokens("prompt_tokens")
+        if prompt_tokens:
+            self._observe(counted.estimate / prompt_tokens, model, counted.counted_by)
+            if counted.mix is not None and model in self._counters:
+                self._counters[model].estimator.learn(counted.mix, prompt_tokens)
+        completion_tokens = outcome.tokens("completion_tokens")
+        if completion_tokens and outcome.witness.get("operation") in GENERATING:
+            key_id = str(outcome.witness.get("key_id", ""))
+            self._lengths.learn(key_id, model, completion_tokens // counted.answers)
+
+
+def size_of(request: Request) -> int:
+    """Bytes of the body as it came."""
+    body = request.find(Body)
+    return len(body.raw) if body else request.announced_bytes

@@ -1,0 +1,21 @@
+"""Limits on tokens, requests, money and concurrency. The map, in reading order.
+
+    base.py        the vocabulary, and the port `Counters`: read this first
+    rate.py        so many for each second, counted exactly
+    bucket.py      token bucket and leaky bucket
+    window.py      sliding window
+    semaphore.py   so many at once
+    budget.py      so much in each day, week or month; periods.py is the calendar
+    rules.py       a limit made ready for counting
+    answers.py     from numbers to what is answered
+    breaker.py     when to leave alone what does not answer; degraded.py what is said then
+
+The algorithms are pure: state and moment in, state and judgement out. Who runs them, in `stores/`:
+
+    counters_memory.py     this process
+    counters_redis.py      Redis, where their twins in Lua run; redis_line.py is the connection
+    counters_sharded.py    several Redis, exact no more
+    counters_fallback.py   what happens while Redis cannot be reached
+
+One suite of tests holds the twins to the same answers.
+"""

@@ -1,0 +1,47 @@
+"""Verdicts while the shared counters cannot be reached: what each limit's `on_fault` makes of it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from extproc.limits.base import Charge, Limit, Standing
+
+RETRY_S = 1.0
+"""What clients are told to wait when it is only the outage that refuses them: they are tried again
+every half a second."""
+
+
+def find_share(limit: Limit, replicas: int) -> Limit:
+    """The part of a limit that one process may use up: at least one of whatever it counts."""
+    amount = max(1, limit.amount // replicas)
+    burst = limit.burst and max(1, limit.burst // replicas)
+    return msgspec.structs.replace(limit, amount=amount, burst=burst)
+
+
+def is_denied(charge: Charge) -> bool:
+    return charge.limit.on_fault == "deny" and not charge.limit.shadow
+
+
+def deny(charge: Charge) -> Standing:
+    blocking = is_denied(charge)
+    wait_s = RETRY_S if blocking else 0.0
+    return Standing(charge.limit, charge.scope, 0, RETRY_S, blocking, wait_s)
+
+
+def let_pass(charge: Charge) -> Standing:
+    """Nobody knows what is left."""
+    return Standing(charge.limit, charge.scope, charge.limit.amount, 0.0)
+
+
+def restore(charge: Charge, standing: Standing) -> Standing:
+    """Put the limit back in place of the share. What only the share is too small for may be tried
+    again after the outage."""
+    wait_s = standing.retry_after_s
+    if wait_s is None and charge.amount <= (charge.limit.burst or charge.limit.amount):
+        wait_s = RETRY_S
+    return msgspec.structs.replace(standing, limit=charge.limit, retry_after_s=wait_s)
+
+
+def longest_wait(standings: Sequence[Standing]) -> float | None:
+    waits = [one.retry_after_s for one in standings if one.blocking and not one.limit.shadow]
+    return None if None in waits else max((wait or 0.0 for wait in waits), default=0.0)

@@ -1,0 +1,32 @@
+"""Tells somebody that a budget has reached one of its levels."""
+
+from alerts.alert import Alert, Kind, Severity
+from extproc.limits.base import Settled
+
+
+def notices(settled: Settled, tenant: str, now_ms: int) -> list[Alert]:
+    """Make an alert for every level that this settlement has passed. The counters tell each passing
+    to one worker alone, so its moment is part of what it is called."""
+    return [notice(settled, level, tenant, now_ms) for level in settled.crossed]
+
+
+def notice(settled: Settled, level: int, tenant: str, now_ms: int) -> Alert:
+    whose = settled.scope or "everybody"
+    spent = "is used up" if level >= 100 else f"has reached {level} percent"
+    then = " What does not fit is refused until the next period." if level >= 100 else ""
+    return Alert(
+        id=f"budget_level:{settled.name}:{settled.scope}:{level}:{now_ms}",
+        at_ms=now_ms,
+        kind=Kind.BUDGET_LEVEL,
+        severity=severity(level),
+        title=f"Budget {settled.name} of {whose} {spent}",
+        text=f"The budget {settled.name!r} of {whose} {spent}.{then}",
+        tenant=tenant or None,
+        facts={"limit": settled.name, "scope": settled.scope, "percent": level},
+    )
+
+
+def severity(level: int) -> Severity:
+    if level >= 100:
+        return Severity.CRITICAL
+    return Severity.WARNING if level >= 80 else Severity.INFO

@@ -1,0 +1,76 @@
+"""Whom a limit is for, and whose count a request goes to."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from urllib.parse import quote
+
+import msgspec
+
+from extproc.limits.base import Limit
+from extproc.request import Identity, Kind, Model
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit, and the requests it is for. An empty set is no condition."""
+
+    limit: Limit
+    per: tuple[str, ...]
+    """Names of `OWNERS`, all of which make a count; none: everybody shares one."""
+    tenants: frozenset[str] = frozenset()
+    projects: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    pools: frozenset[str] = frozenset()
+    operations: frozenset[str] = frozenset()
+    wait_s: float = 0.0
+    """How long a request may wait for this limit instead of being refused."""
+    stop: bool = False
+    """Whether an answer that outruns it is ended midway."""
+    ample: int = 0
+    """As long as more than this is left, no single answer can outrun it."""
+
+    def covers(self, identity: Identity, model: Model, kind: Kind) -> bool:
+        """Say whether a request counts. About 1 us."""
+        return (
+            (not self.tenants or identity.tenant in self.tenants)
+            and (not self.projects or identity.project in self.projects)
+            and (not self.users or identity.user in self.users)
+            and (not self.groups or not self.groups.isdisjoint(identity.groups))
+            and (not self.keys or identity.key_id in self.keys)
+            and (not self.models or model.name in self.models)
+            and (not self.pools or model.pool in self.pools)
+            and (not self.operations or kind.value in self.operations)
+        )
+
+    def may_cover(self, identity: Identity) -> bool:
+        """Say whether a request may count, before its body tells the model."""
+        return (not self.tenants or identity.tenant in self.tenants) and (
+            not self.keys or identity.key_id in self.keys
+        )
+
+    def scope(self, identity: Identity, model: Model) -> str:
+        """Name the count that a request goes to, such as `acme/alice`."""
+        return "/".join([OWNERS[owner](identity, model) for owner in self.per])
+
+
+def name_user(identity: Identity) -> str:
+    """Name a person, or the key of somebody we do not know: a key is one user then. Names of users
+    come from tokens and hold anything; a slash in one must not make it another's."""
+    if not identity.user:
+        return f"key:{quote(identity.key_id, safe='')}"
+    return quote(identity.user, safe="@+")
+
+
+OWNERS: Mapping[str, Callable[[Identity, Model], str]] = MappingProxyType(
+    {
+        "tenant": lambda identity, _: identity.tenant,
+        "project": lambda identity, _: f"{identity.tenant}/{identity.project or '-'}",
+        "user": lambda identity, _: f"{identity.tenant}/{name_user(identity)}",
+        "key": lambda identity, _: f"{identity.tenant}/{quote(identity.key_id, safe='')}",
+        "model": lambda _, model: quote(model.name, safe=""),
+        "pool": lambda _, model: model.pool,
+    }
+)
+"""What a count can belong to, and its name. Projects, users and keys are those of their tenant."""

@@ -1,0 +1,253 @@
+"""What happens while shared counters cannot be reached: each limit says it itself (`on_fault`).
+
+    local   this process counts alone, against its share: the amount divided by the replicas
+    deny    nothing passes
+    open    everything passes, and is counted afterwards
+
+Every process begins an outage with its whole share, so around its beginning up to twice the limit may
+pass. What was admitted meanwhile is sent when the counters are back, and so are settlements: then they
+hold what has really been used. What was sent and not answered may have been done; it is sent again
+under the same key, which makes it count once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from extproc.errors import CountersFaultError
+from extproc.limits.base import Charge, Counters, Limit, Settlement, Spent, Standing, Verdict
+from extproc.limits.breaker import Breaker
+from extproc.limits.degraded import (
+    RETRY_S,
+    deny,
+    find_share,
+    is_denied,
+    let_pass,
+    longest_wait,
+    restore,
+)
+from extproc.stores.counters_memory import MemoryCounters
+from telemetry.logs import Event, EventLog
+
+log = EventLog(__name__)
+
+PROBE_S = 0.5
+"""Between two tries while nothing answers."""
+BACKLOG = 10_000
+"""Calls kept for later, about 5 MB. At 100 requests a second that is a minute; then the oldest go."""
+
+Told = Callable[[str, Settlement], object]
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """What the counters have yet to hear: a reservation, or without charges a settlement."""
+
+    settle_key: str
+    charges: tuple[Charge, ...] | None = None
+    lease_s: float = 0.0
+    spent: Spent | None = None
+
+
+class LocalFallback:
+    """Implements `Counters`, over `shared` as long as it answers. Made by `fall_back`."""
+
+    def __init__(
+        self,
+        shared: Counters,
+        local: MemoryCounters,
+        replicas: int,
+        told: Told = lambda _key, _settlement: None,
+        probe_s: float = PROBE_S,
+    ) -> None:
+        """`replicas` share each limit. `told` hears of what is settled only later: the key, and what
+        it did."""
+        self._shared = shared
+        self._local = local
+        self._replicas = replicas
+        self._told = told
+        self._probe_s = probe_s
+        self._shares: dict[Limit, Limit] = {}
+        self._breaker = Breaker()
+        self._missed: deque[Missed] = deque()
+        self._work = asyncio.Event()
+        self.dropped = 0
+        """What had to be forgotten because too much was missed."""
+
+    @property
+    def down(self) -> bool:
+        return self._breaker.open
+
+    @property
+    def missed(self) -> int:
+        """How many calls wait until the counters are back."""
+        return len(self._missed)
+
+    async def reserve(
+        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool = False
+    ) -> Verdict:
+        tried = not self._breaker.open
+        if tried:
+            try:
+                verdict = await self._shared.reserve(settle_key, charges, lease_s, late=late)
+            except CountersFaultError as exc:
+                self._note_fault(exc)
+            except asyncio.CancelledError:
+                self._miss(Missed(settle_key))  # whoever asked has gone, and nobody else settles it
+                raise
+            else:
+                self._note_answer()
+                return verdict
+        verdict = await self._decide(settle_key, charges, lease_s, late=late)
+        if verdict.admitted:
+            self._miss(Missed(settle_key, tuple(charges), lease_s))
+        elif tried:
+            self._miss(Missed(settle_key))
+        return verdict
+
+    async def settle(
+        self, settle_key: str, spent: Spent | None, *, forget: bool = False
+    ) -> Settlement:
+        if self._local.holds(settle_key):
+            await self._local.settle(settle_key, spent, forget=forget)
+        if not self._breaker.open:
+            try:
+                settlement = await self._shared.settle(settle_key, spent, forget=forget)
+            except CountersFaultError as exc:
+                self._note_fault(exc)
+            except asyncio.CancelledError:
+                self._miss(Missed(settle_key, spent=spent))
+                raise
+            else:
+                self._note_answer()
+                return settlement
+        self._miss(Missed(settle_key, spent=spent))
+        return Settlement("queued")
+
+    async def renew(self, settle_key: str, lease_s: float) -> bool:
+        kept = await self._local.renew(settle_key, lease_s)
+        if self._breaker.open:
+            return kept
+        try:
+            return await self._shared.renew(settle_key, lease_s) or kept
+        except CountersFaultError as exc:
+            self._note_fault(exc)
+            return kept
+
+    async def look(self, pairs: Sequence[tuple[Limit, str]]) -> tuple[Standing, ...]:
+        return await self._shared.look(pairs)
+
+    async def scopes(self, name: str) -> list[str]:
+        return await self._shared.scopes(name)
+
+    async def reset(self, name: str, scope: str) -> bool:
+        await self._local.reset(name, scope)
+        return await self._shared.reset(name, scope)
+
+    async def run(self) -> None:
+        """Try again while nothing answers, and send what was missed, until cancelled."""
+        while True:
+            if self._breaker.open:
+                await asyncio.sleep(self._probe_s)
+                await self._probe()
+            elif self._missed:
+                await self._send(self._missed.popleft())
+            else:
+                self._work.clear()
+                await self._work.wait()
+
+    async def _decide(
+        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool
+    ) -> Verdict:
+        """Decide without the shared counters, as each limit wants it."""
+        if not late and any(is_denied(charge) for charge in charges):
+            standings = tuple(map(deny, charges))
+            return Verdict(False, standings, RETRY_S, degraded="deny")
+        local = [charge for charge in charges if charge.limit.on_fault == "local"]
+        if not local:
+            return Verdict(True, tuple(map(let_pass, charges)), degraded="open")
+        shares = [Charge(self._share(one.limit), one.scope, one.amount) for one in local]
+        verdict = await self._local.reserve(settle_key, shares, lease_s, late=late)
+        judged = iter(verdict.standings)
+        standings = tuple(
+            restore(charge, next(judged)) if charge.limit.on_fault == "local" else let_pass(charge)
+            for charge in charges
+        )
+        return msgspec.structs.replace(
+            verdict, standings=standings, retry_after_s=longest_wait(standings), degraded="local"
+        )
+
+    def _share(self, limit: Limit) -> Limit:
+        share = self._shares.get(limit)
+        if share is None:
+            if len(self._shares) >= BACKLOG:
+                self._shares.clear()
+            share = self._shares[limit] = find_share(limit, self._replicas)
+        return share
+
+    def _note_fault(self, fault: CountersFaultError) -> None:
+        if self._breaker.fault():
+            log.warning(Event.COUNTERS_DOWN, reason=str(fault))
+            self._work.set()
+
+    def _note_answer(self) -> None:
+        if self._breaker.well():
+            log.warning(Event.COUNTERS_BACK, missed=len(self._missed))
+
+    def _miss(self, missed: Missed) -> None:
+        if len(self._missed) >= BACKLOG:
+            self._missed.popleft()
+            self.dropped += 1
+        self._missed.append(missed)
+        self._work.set()
+
+    async def _probe(self) -> None:
+        """Ask for something that a server may only do when it may write."""
+        try:
+            await self._shared.reset("-", "")
+        except CountersFaultError as exc:
+            self._note_fault(exc)
+        else:
+            self._note_answer()
+
+    async def _send(self, missed: Missed) -> None:
+        settlement: Settlement | None
+        try:
+            if missed.charges is None:
+                settlement = await self._shared.settle(missed.settle_key, missed.spent)
+            else:
+                verdict = await self._shared.reserve(
+                    missed.settle_key, missed.charges, missed.lease_s, late=True
+                )
+                settlement = verdict.settlement
+        except CountersFaultError as exc:
+            self._missed.appendleft(missed)
+            self._note_fault(exc)
+        else:
+            self._note_answer()
+            if settlement is not None and settlement.state == "settled":
+                self._told(missed.settle_key, settlement)
+
+
+@asynccontextmanager
+async def fall_back(
+    shared: Counters,
+    local: MemoryCounters,
+    replicas: int,
+    told: Told = lambda _key, _settlement: None,
+    probe_s: float = PROBE_S,
+) -> AsyncGenerator[LocalFallback]:
+    """Have counters that always answer, for the time of the block."""
+    fault: BaseException | None = None
+    async with asyncio.TaskGroup() as group:
+        counters = LocalFallback(shared, local, replicas, told, probe_s)
+        running = group.create_task(counters.run())
+        try:
+            yield counters
+        except BaseException as exc:  # noqa: BLE001 - raised below: the group would wrap it in another
+            fault = exc
+        running.cancel()
+    if fault:
+        raise fault

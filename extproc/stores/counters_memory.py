@@ -1,0 +1,272 @@
+"""Counters of one process: `limits.base.Counters` in memory. One thread, so every method is one step.
+
+For tests, for a gateway with a single worker, and for the time in which shared counters cannot be
+reached.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from extproc.limits.answers import Row, make_standing, make_verdict
+from extproc.limits.base import (
+    LONGEST_LEASE_S,
+    Charge,
+    Limit,
+    Settled,
+    Settlement,
+    Spent,
+    Standing,
+    Unit,
+    Verdict,
+)
+from extproc.limits.rate import SECOND_US
+from extproc.limits.rules import KINDS, AnyRule, Ready, Rules, count
+from extproc.limits.semaphore import Semaphore
+from extproc.limits.state import Hold, State
+from extproc.stores.expiring import Expiring
+
+OPEN_US = 24 * 3600 * SECOND_US
+"""Within this a request can be settled, and for as long as its limits remember it if that is more."""
+SETTLED_US = 600 * SECOND_US
+"""How long a settled request is remembered: a repeated call comes within seconds."""
+EARLY_US = 3600 * SECOND_US
+"""How long a settlement waits for its reservation, which an outage may have held up."""
+MOST = 200_000
+"""Scopes, open requests and settled ones, each. A scope takes 0.4 kB, 7 when it is a window with all of
+its slots in use; an open request with one limit 0.5 kB."""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What a request holds of one limit."""
+
+    key: str
+    unit: Unit
+    discount: int
+    rule: AnyRule
+    hold: Hold
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is known of a request by its settle key."""
+
+    expires_us: int
+    taken: tuple[Taken, ...] = ()
+    settled: bool = False
+    early: Spent | bool = False
+    """It was settled before it was reserved, by this; True: to give all back."""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """One charge, and the state it would be taken from."""
+
+    charge: Charge
+    ready: Ready
+    key: str
+    state: State
+    wait_us: int
+
+    @property
+    def refuses(self) -> bool:
+        return self.wait_us != 0 and not self.charge.limit.shadow
+
+    def row(self, now_us: int) -> Row:
+        look = self.state.look(now_us)
+        return Row(look.remaining, look.reset_us, self.wait_us)
+
+
+class MemoryCounters:
+    """Implements `Counters`."""
+
+    def __init__(self, clock: Callable[[], int] | None = None, most: int = MOST) -> None:
+        """`clock` tells microseconds since 1970."""
+        self._clock = clock or read_clock_us
+        self._rules = Rules()
+        self._states: Expiring[State] = Expiring(most)
+        self._open: Expiring[Record] = Expiring(most)
+        self._settled: Expiring[Record] = Expiring(most)
+
+    def __len__(self) -> int:
+        """Scopes in which something is taken, and some that the hand has yet to sweep out."""
+        return len(self._states)
+
+    @property
+    def forgotten(self) -> int:
+        """What had to go before its time for lack of room."""
+        return self._states.forgotten + self._open.forgotten + self._settled.forgotten
+
+    def holds(self, settle_key: str) -> bool:
+        """Say whether a request of this key was admitted here and is not settled yet."""
+        return self._open.get(settle_key) is not None
+
+    async def reserve(
+        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool = False
+    ) -> Verdict:
+        now_us = self._clock()
+        wanted = self._rules.of(charges)
+        offers = self._offer(charges, wanted, now_us)
+        record = self._find(settle_key, now_us)
+        if record:
+            settlement = self._make_up(settle_key, record, offers, now_us)
+            offers = self._offer(charges, wanted, now_us, repeated=True)
+            rows = [offer.row(now_us) for offer in offers]
+            return make_verdict(charges, rows, admitted=True, repeated=True, settlement=settlement)
+        admitted = late or not any(offer.refuses for offer in offers)
+        if admitted:
+            offers = self._take(settle_key, offers, lease_s, now_us)
+        rows = [offer.row(now_us) for offer in offers]
+        return make_verdict(charges, rows, admitted=admitted)
+
+    async def settle(
+        self, settle_key: str, spent: Spent | None, *, forget: bool = False
+    ) -> Settlement:
+        now_us = self._clock()
+        record = self._find(settle_key, now_us)
+        if record is None and forget:
+            return Settlement("unknown")
+        if record is None:
+            expires_us = now_us + EARLY_US
+            record = Record(expires_us, settled=True, early=spent or True)
+            self._settled.put(settle_key, record, expires_us, now_us)
+            return Settlement("unknown")
+        if record.settled:
+            return Settlement("repeated")
+        settlement = self._close(settle_key, record.taken, spent, now_us)
+        if forget:
+            self._settled.drop(settle_key)
+        return settlement
+
+    async def renew(self, settle_key: str, lease_s: float) -> bool:
+        now_us = self._clock()
+        record = self._find(settle_key, now_us)
+        if record is None or record.settled:
+            return False
+        until_us, kept = now_us + lease_us(lease_s), True
+        for one in record.taken:
+            if one.unit is Unit.CONCURRENT:
+                state = one.rule.state(self._states.get(one.key), now_us)
+                assert isinstance(state, Semaphore)
+                renewed = state.renew(settle_key, until_us, now_us)
+                kept = kept and renewed is not None
+                self._put(one.key, renewed or state, now_us)
+        return kept
+
+    async def look(self, pairs: Sequence[tuple[Limit, str]]) -> tuple[Standing, ...]:
+        now_us = self._clock()
+        charges = [Charge(limit, scope, 1) for limit, scope in pairs]
+        wanted = [self._rules.find(charge) for charge in charges]
+        rows = [offer.row(now_us) for offer in self._offer(charges, wanted, now_us)]
+        return tuple(map(make_standing, charges, rows))
+
+    async def scopes(self, name: str) -> list[str]:
+        now_us = self._clock()
+        prefixes = tuple(f"{kind}:{name}:" for kind in KINDS)
+        found: set[str] = set()
+        for key in self._states:
+            state = self._states.get(key)
+            if key.startswith(prefixes) and state and is_taken(state, now_us):
+                found.add(key.split(":", 2)[2])
+        return sorted(found)
+
+    async def reset(self, name: str, scope: str) -> bool:
+        return sum(self._states.drop(f"{kind}:{name}:{scope}") for kind in KINDS) > 0
+
+    def _find(self, settle_key: str, now_us: int) -> Record | None:
+        record = self._open.get(settle_key) or self._settled.get(settle_key)
+        return record if record and record.expires_us > now_us else None
+
+    def _put(self, key: str, state: State, now_us: int) -> int:
+        """Returns when it will be gone."""
+        gone_us = state.gone_us(now_us)
+        self._states.put(key, state, gone_us, now_us)
+        return gone_us
+
+    def _offer(
+        self,
+        charges: Sequence[Charge],
+        wanted: Sequence[tuple[Ready, str]],
+        now_us: int,
+        *,
+        repeated: bool = False,
+    ) -> list[Offer]:
+        offers: list[Offer] = []
+        for charge, (ready, key) in zip(charges, wanted, strict=True):
+            state = ready.rule.state(self._states.get(key), now_us)
+            wait_us = 0 if repeated else state.wait_us(charge.amount, now_us)
+            offers.append(Offer(charge, ready, key, state, wait_us))
+        return offers
+
+    def _take(
+        self, settle_key: str, offers: Sequence[Offer], lease_s: float, now_us: int
+    ) -> list[Offer]:
+        """Take every offer but those of limits in shadow that would refuse. Returns them as they are
+        then."""
+        until_us = now_us + lease_us(lease_s)
+        expires_us = now_us + OPEN_US
+        taken: list[Taken] = []
+        after: list[Offer] = []
+        for offer in offers:
+            if offer.wait_us and not offer.refuses:
+                after.append(offer)
+                continue
+            limit, ready = offer.charge.limit, offer.ready
+            hold = Hold(settle_key, offer.charge.amount, now_us, until_us, limit.strict)
+            state, hold = offer.state.take(hold)
+            expires_us = max(expires_us, self._put(offer.key, state, now_us))
+            taken.append(Taken(offer.key, limit.unit, ready.discount, ready.rule, hold))
+            after.append(Offer(offer.charge, ready, offer.key, state, 0))
+        self._open.put(settle_key, Record(expires_us, tuple(taken)), expires_us, now_us)
+        return after
+
+    def _close(
+        self, settle_key: str, taken: Sequence[Taken], spent: Spent | None, now_us: int
+    ) -> Settlement:
+        limits: list[Settled] = []
+        for one in taken:
+            used = count(one.unit, one.discount, spent)
+            state = self._states.get(one.key) or one.rule.anew(now_us)
+            crossed: tuple[int, ...] = ()
+            if state:
+                state, crossed = state.settle(one.hold, used, now_us)
+                self._put(one.key, state, now_us)
+            _, name, scope = one.key.split(":", 2)
+            limits.append(Settled(name, scope, one.unit, one.hold.amount, used, crossed))
+        expires_us = now_us + SETTLED_US
+        self._open.drop(settle_key)
+        record = Record(expires_us, settled=True)
+        self._settled.put(settle_key, record, expires_us, now_us)
+        return Settlement("settled", tuple(limits))
+
+    def _make_up(
+        self, settle_key: str, record: Record, offers: Sequence[Offer], now_us: int
+    ) -> Settlement | None:
+        """The settlement was here first: take what was used, from all that still count it."""
+        if not record.early:
+            return None
+        spent = record.early if isinstance(record.early, Spent) else None
+        taken: list[Taken] = []
+        for offer in offers:
+            limit, ready = offer.charge.limit, offer.ready
+            if limit.unit is Unit.CONCURRENT or (offer.wait_us and limit.shadow):
+                continue
+            state, hold = offer.state.take(Hold(settle_key, 0, now_us, now_us, limit.strict))
+            self._put(offer.key, state, now_us)
+            taken.append(Taken(offer.key, limit.unit, ready.discount, ready.rule, hold))
+        return self._close(settle_key, taken, spent, now_us)
+
+
+def lease_us(lease_s: float) -> int:
+    return round(min(lease_s, LONGEST_LEASE_S) * SECOND_US)
+
+
+def is_taken(state: State, now_us: int) -> bool:
+    """Say whether anything is. A semaphore outlives its leases for what it has learned."""
+    if isinstance(state, Semaphore):
+        return bool(state.live(now_us))
+    return state.gone_us(now_us) > now_us
+
+
+def read_clock_us() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000

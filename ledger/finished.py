@@ -1,0 +1,35 @@
+"""Which log files are of no further use: read to their end, and all of it is in the ledger."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sqlalchemy import select
+
+from ledger.database import open_database
+from ledger.tables import SOURCE
+from ledger.tail import READ_BYTES, identify
+
+
+def finished(where: str | Path, files: Iterable[Path]) -> list[Path]:
+    """Choose those of `files` that the ledger at `where` does not need any more.
+
+    Nobody may write to them. Raises LedgerError when the ledger cannot be asked, and OSError.
+    """
+    database = open_database(where)
+    try:
+        with database.transaction() as connection:
+            rows = connection.execute(select(SOURCE.c.file_id, SOURCE.c.read_to)).all()
+    finally:
+        database.close()
+    read_to = {str(id_): int(offset) for id_, offset in rows}
+    return [path for path in files if _is_finished(path, read_to)]
+
+
+def _is_finished(path: Path, read_to: Mapping[str, int]) -> bool:
+    with path.open("rb") as file:
+        fd = file.fileno()
+        offset = read_to.get(identify(fd) or "", 0)
+        left = os.fstat(fd).st_size - offset
+        # Without its end, a last line was cut off with the process that wrote it.
+        return left < READ_BYTES and b"\n" not in os.pread(fd, left, offset)

@@ -1,0 +1,162 @@
+"""Proving that the ledger is what was once written: `headgate ledger verify`.
+
+Found is whatever was changed, removed, inserted, reordered or cut off, in entries, chains, roots
+and sums. Two things only a copy of the roots outside can show: that the newest entries are gone
+together with the roots that knew them, and that somebody with the key wrote everything anew.
+Not covered: `subject`, from which people are erased, and what the settle process notes for itself.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from ledger.booking import Values
+from ledger.compare import compare
+from ledger.database import Database
+from ledger.raw import UnreadableError, stream
+from ledger.roots import Root, Standing, standing
+from ledger.signing import Verifier
+from ledger.store import LedgerError, LedgerUnavailableError
+from ledger.tables import CHAIN, ENTRY, ROOT
+from ledger.walk import Fault, Roots, Walk
+
+_TELL_EVERY = 10_000
+
+Progress = Callable[[int, int], None]
+"""Told how many entries were looked at, and of how many; each is looked at twice."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What was looked at, and what was found."""
+
+    entries: int
+    chains: int
+    roots: int
+    unsigned: int
+    """Entries behind the last root: their chain is checked, but nobody has signed them yet."""
+    faults: tuple[Fault, ...]
+    """Of each chain the first; of roots and sums, the first hundred."""
+
+
+MOST_FAULTS = 100
+
+
+def verify(
+    database: Database,
+    verifier: Verifier,
+    outside: Iterable[Root] = (),
+    progress: Progress = lambda _done, _all: None,
+) -> Verdict:
+    """Verify a whole ledger in one consistent state, while it is written. About 20 us an entry.
+
+    `outside`: roots that were kept elsewhere. Memory is bounded by chains, roots and what happens
+    in a quarter of an hour. Raises LedgerError when the ledger cannot be read now.
+    """
+    verification = _Verification(verifier, progress)
+    try:
+        with database.transaction() as connection:
+            verification.run(connection, outside)
+    except LedgerUnavailableError:
+        raise
+    except LedgerError as fault:
+        verification.blame(str(fault))
+    except UnreadableError as unreadable:
+        meaning = database.explain(unreadable.fault)
+        if isinstance(meaning, LedgerUnavailableError):
+            raise meaning from unreadable
+        verification.blame(f"what is stored cannot be read: {unreadable}")
+    return verification.verdict()
+
+
+class _Verification:
+    """One run."""
+
+    def __init__(self, verifier: Verifier, progress: Progress) -> None:
+        self._roots = Roots(verifier)
+        self._progress = progress
+        self._faults: list[Fault] = []
+        self._walk = Walk(())
+        self._entries = self._signed = self._chains = self._compared = 0
+        self._all = 0
+
+    def run(self, connection: Connection, outside: Iterable[Root]) -> None:
+        count = select(func.count()).select_from(ENTRY)
+        ((entries,),) = stream(connection, count)
+        self._all = 2 * int(str(entries))
+        standings = list(self._standings(connection))
+        self._chains = len(standings)
+        self._walk = Walk(standings)
+        self._walk_along(connection)
+        self._walk.end()
+        self._add(filter(None, map(self._roots.compare, outside)))
+        begins_ms = {chain.tenant: chain.begin_ms for chain in standings if chain.begin}
+        self._add(compare(connection, begins_ms, self._tell_compared))
+
+    def blame(self, what: str) -> None:
+        self._faults.append(Fault(what))
+
+    def verdict(self) -> Verdict:
+        return Verdict(
+            entries=self._entries,
+            chains=self._chains,
+            roots=len(self._roots.hashes),
+            unsigned=self._entries - self._signed,
+            faults=(*self._walk.faults.values(), *self._faults),
+        )
+
+    def _walk_along(self, connection: Connection) -> None:
+        """Walk over all entries, and stop at each root to compare."""
+        entries = stream(connection, select(ENTRY).order_by(ENTRY.c.seq))
+        ahead = next(entries, None)
+        for values in stream(connection, select(ROOT).order_by(ROOT.c.id)):
+            document, fault = self._roots.follow(_root(values))
+            self._add([fault] if fault else ())
+            if document is None:
+                continue
+            while ahead is not None and _seq(ahead) <= document.entries:
+                self._step(ahead)
+                ahead = next(entries, None)
+            self._walk.root(document)
+            self._signed = self._entries
+        while ahead is not None:
+            self._step(ahead)
+            ahead = next(entries, None)
+
+    def _step(self, entry: Values) -> None:
+        self._walk.entry(entry)
+        self._entries += 1
+        if self._entries % _TELL_EVERY == 0:
+            self._progress(self._entries, self._all)
+
+    def _tell_compared(self, entries: int) -> None:
+        self._compared += entries
+        self._progress(self._entries + self._compared, self._all)
+
+    def _standings(self, connection: Connection) -> Iterator[Standing]:
+        for values in stream(connection, select(CHAIN)):
+            try:
+                yield standing(values)
+            except ValueError as fault:
+                self.blame(f"table chain, {values[0]!r}: {fault}")
+
+    def _add(self, faults: Iterable[Fault]) -> None:
+        self._faults += islice(faults, MOST_FAULTS - len(self._faults))
+
+
+def _seq(entry: Values) -> int:
+    seq = entry[0]
+    return seq if isinstance(seq, int) else 0
+
+
+def _root(values: Values) -> Root:
+    """Read a stored root; what is of a wrong type comes out as nothing that could be signed."""
+    id_, at_ms, document, signature, key_id = values
+    return Root(
+        id_ if isinstance(id_, int) else 0,
+        at_ms if isinstance(at_ms, int) else 0,
+        str(document),
+        signature if isinstance(signature, bytes) else b"",
+        str(key_id),
+    )

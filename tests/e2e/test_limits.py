@@ -1,0 +1,159 @@
+"""Limits as clients meet them: two workers, real Envoy, a real Redis-compatible server."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+from openai import OpenAI, RateLimitError
+
+from tests.e2e.conftest import ACME, GLOBEX, wait_for
+from tests.e2e.limits import CHAT, ask, limited, push, statuses, tokens
+
+TPM = {"name": "tenant-tpm", "per": "tenant", "tokens": 1000, "every": "minute", "strict": True}
+SLOTS = {"name": "slots", "per": "model", "concurrent": 10, "operations": ["chat"]}
+BULK = {"name": "bulk", "tokens": 10_000, "every": "hour", "strict": True,
+        "operations": ["completions"]}  # fmt: skip
+CALLS = {"name": "calls", "per": "key", "requests": 3, "every": "day", "keys": ["globex-1"]}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    with limited(tmp_path_factory.mktemp("limits"), SLOTS, BULK, CALLS) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("service_ms", [200, 20])
+async def test_ten_places_for_ten_clients_are_enough(own, service_ms):
+    """A place that is given back late would refuse one of them now and then."""
+    answers = await push(own, 10, ask(ttft_ms=service_ms), seconds=5)
+    found = statuses(answers)
+    assert set(found) <= {200, 429}
+    assert found[429] <= 0.01 * len(answers), found
+
+
+async def test_the_eleventh_is_told_that_all_places_are_taken(own):
+    answers = await push(own, 12, ask(ttft_ms=500), each=1)
+    assert statuses(answers) == {200: 10, 429: 2}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    error = refused.json()["error"]
+    assert (error["code"], error["limit"]["name"], error["limit"]["scope"]) == (
+        "rate_limit_exceeded", "slots", "demo",
+    )  # fmt: skip
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_two_hundred_connections_admit_no_token_too_many(own):
+    """10 000 tokens an hour, `strict`, two workers: what is admitted stays below, and close to it."""
+    body = {"model": "demo", "prompt": "count me " * 20, "max_tokens": 40, "x_sim": {}}
+    headers = {"authorization": f"Bearer {ACME}"}
+    limits = httpx.Limits(max_connections=200)
+
+    async with httpx.AsyncClient(
+        base_url=own.url, headers=headers, timeout=60, limits=limits
+    ) as client:
+
+        async def go():
+            return [await client.post("/v1/completions", json=body) for _ in range(4)]
+
+        found = await asyncio.gather(*(go() for _ in range(200)))
+    answers = [answer for some in found for answer in some]
+    assert set(statuses(answers)) == {200, 429}
+    assert 8_000 < tokens(answers) <= 10_000
+    assert "overshoot" not in own.metrics().partition('limit="bulk",kind="overshoot"')[2][:40]
+
+
+def test_a_key_that_has_used_its_calls_is_told_so(own):
+    with own.http(GLOBEX) as http:
+        first = [http.post(CHAT, json=ask()) for _ in range(3)]
+        last = http.post(CHAT, json=ask())
+    left = [answer.headers["x-ratelimit-remaining-requests"] for answer in first]
+    assert (left, [answer.status_code for answer in first]) == (["2", "1", "0"], [200] * 3)
+    assert last.status_code == 429
+    assert last.headers["x-ratelimit-remaining-requests"] == "0"
+    assert last.headers["x-headgate-limit"] == "calls"
+    row = own.row(last.headers["x-request-id"])
+    assert (row["deny_reason"], row["endpoint"]) == ("rate_limit_exceeded", None)
+    said = subprocess.run(
+        [sys.executable, "-m", "extproc.cli", "limits", "show", "--state", str(own.state),
+         "--name", "calls", "--json"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert '"remaining": 0' in said
+    assert "globex/globex-1" in said
+
+
+def test_the_sdk_sees_a_rate_limit(own):
+    client = OpenAI(base_url=f"{own.url}/v1", api_key=ACME, max_retries=0)
+    with pytest.raises(RateLimitError) as caught:
+        client.completions.create(model="demo", prompt="x" * 100_000, max_tokens=10)
+    assert caught.value.code == "request_above_limit"
+    assert caught.value.response.headers["x-should-retry"] == "false"
+
+
+def test_what_was_reserved_and_not_used_is_given_back(tmp_path):
+    """2 000 tokens for ever: refusals, errors and clients that leave must not eat them up."""
+    limit = {"name": "total", "tokens": 2000, "every": "31d"}
+    with limited(tmp_path, limit) as own, own.http() as http:
+        for body in (
+            ask(fault="error_500"), ask(model="nobody"), {**ask(), "model": "nobody"},
+            {**ask(), "messages": []},
+        ):  # fmt: skip
+            http.post(CHAT, json=body)
+        used = 0
+        for stream in (False, True) * 3:
+            answer = http.post(CHAT, json=ask(stream=stream, max_tokens=5))
+            assert answer.status_code == 200
+            row = own.row(answer.headers["x-request-id"])
+            used += row["prompt_tokens"] + row["completion_tokens"]
+        with pytest.raises(httpx.ReadTimeout):
+            http.post(CHAT, json=ask(ttft_ms=3000), timeout=0.3, headers={"x-request-id": "left"})
+        own.row("left")
+
+        def stands():
+            answer = http.post(CHAT, json=ask(max_tokens=1))
+            row = own.row(answer.headers["x-request-id"])
+            nonlocal used
+            used += row["prompt_tokens"] + row["completion_tokens"]
+            left = int(answer.headers["x-ratelimit-remaining-tokens"])
+            reserved = int(answer.headers["x-headgate-reserved-tokens"])
+            return 2000 - left - reserved <= used + 60 and used <= 2000 - left + 60
+
+        wait_for(stands, what="all to be settled")
+
+
+def test_without_its_counters_a_limit_does_as_it_says(tmp_path):
+    """The server is killed, and kept from coming back for a moment."""
+    local = {"name": "local", "per": "tenant", "requests": 20, "every": "hour", "tenants": ["acme"]}
+    deny = {"name": "deny", "per": "tenant", "requests": 20, "every": "hour",
+            "tenants": ["globex"], "on_fault": "deny"}  # fmt: skip
+    with limited(tmp_path, local, deny) as own, own.http() as acme, own.http(GLOBEX) as globex:
+        assert acme.post(CHAT, json=ask()).status_code == 200
+        assert globex.post(CHAT, json=ask()).status_code == 200
+        pid = next(pid for pid, line in own.children().items() if "valkey" in line.split()[0])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            answers = [acme.post(CHAT, json=ask()) for _ in range(40)]
+            assert answers[0].headers["x-headgate-limits"] == "local"
+            assert max(answer.elapsed.total_seconds() for answer in answers) < 2
+            admitted = statuses(answers)[200]
+            assert 10 <= admitted <= 20, "half of it for each of two workers"
+            refused = globex.post(CHAT, json=ask())
+            assert (refused.status_code, refused.json()["error"]["code"]) == (
+                503, "limits_unavailable",
+            )  # fmt: skip
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        back = wait_for(
+            lambda: (a := globex.post(CHAT, json=ask())).status_code == 200 and a, what="the server"
+        )
+        assert "x-headgate-limits" not in back.headers
+        os.kill(pid, signal.SIGKILL)
+        wait_for(
+            lambda: "x-headgate-limits" not in acme.post(CHAT, json=ask()).headers,
+            what="the server, started again",
+        )
+        assert "headgate_limits_degraded_total" in own.metrics()

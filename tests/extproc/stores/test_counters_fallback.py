@@ -1,0 +1,308 @@
+"""Redis gone, slow, standing still, read-only, restarted empty: what clients see, and what is counted
+when it is back. Against a real server."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from extproc.errors import CountersFaultError
+from extproc.limits.base import Charge, Settlement
+from extproc.stores import counters_fallback
+from extproc.stores.counters_fallback import LocalFallback, fall_back
+from extproc.stores.counters_memory import MemoryCounters
+from extproc.stores.counters_redis import open_counters
+from tests.extproc.stores.limits import Clock, ask, bucket, budget, leaky, semaphore, used, window
+from tests.extproc.stores.road import road_to
+from tests.valkey import Valkey, free_port
+
+GUARD_S = 10.0
+PROBE_S = 0.02
+DEADLINE_S = 0.02
+ALL = (budget(), window(), semaphore())
+"""Limits that do not come back within a test."""
+
+
+@asynccontextmanager
+async def worker(url, replicas=2, told=lambda _key, _settlement: None, clock=None):
+    async with (
+        open_counters(url, DEADLINE_S) as shared,
+        fall_back(shared, MemoryCounters(clock), replicas, told, PROBE_S) as counters,
+    ):
+        await until(lambda: answers(shared))
+        yield counters
+
+
+async def answers(counters):
+    try:
+        await counters.look([(budget(), "nobody")])
+    except CountersFaultError:
+        return False
+    return True
+
+
+async def until(condition):
+    async with asyncio.timeout(GUARD_S):
+        while not await condition():  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.005)
+
+
+async def go_down(counters):
+    """Have it notice that nothing answers."""
+    for number in range(3):
+        await counters.reserve(f"notice{number}", [], 30)
+    assert counters.down
+
+
+async def be_back(counters):
+    async def caught_up():
+        return not counters.down and not counters.missed
+
+    await until(caught_up)
+
+
+async def remaining(counters, *limits, scope="ann"):
+    return [one.remaining for one in await counters.look([(each, scope) for each in limits])]
+
+
+async def test_as_long_as_it_answers_nothing_is_different(valkey):
+    async with worker(valkey.url) as counters:
+        verdict = await counters.reserve("k", ask(*ALL), 30)
+        assert (verdict.admitted, verdict.degraded) == (True, "")
+        assert await counters.renew("k", 30)
+        assert (await counters.settle("k", used(30))).state == "settled"
+        assert await counters.scopes("money") == ["ann"]
+        assert await remaining(counters, *ALL) == [970, 970, 2]
+        assert await counters.reset("money", "ann")
+        assert (counters.down, counters.missed) == (False, 0)
+
+
+async def test_it_never_takes_longer_than_its_deadline_and_soon_nothing(valkey):
+    async with worker(valkey.url) as counters:
+        valkey.pause()
+        try:
+            took_s = []
+            for number in range(20):
+                begun_s = time.perf_counter()
+                verdict = await counters.reserve(f"k{number}", ask(budget(amount=10**6)), 30)
+                took_s.append(time.perf_counter() - begun_s)
+                assert verdict.degraded == "local"
+            assert sorted(took_s)[-4] < DEADLINE_S, "three wait for it, and then nobody does"
+            assert max(took_s) < DEADLINE_S + 0.5
+            assert (await counters.settle("k0", used(1))).state == "queued"
+            with pytest.raises(CountersFaultError):
+                await counters.look([(budget(), "ann")])
+        finally:
+            valkey.resume()
+        await be_back(counters)
+
+
+async def test_each_limit_says_what_happens(tmp_path):
+    local, denied, free = (
+        bucket("local"), bucket("deny", on_fault="deny"), bucket("open", on_fault="open"),
+    )  # fmt: skip
+    ghost = bucket("ghost", on_fault="deny", shadow=True)
+    async with worker_without(tmp_path) as counters:
+        verdict = await counters.reserve("a", ask(local, free), 30)
+        assert (verdict.admitted, verdict.degraded) == (True, "local")
+        assert [one.remaining for one in verdict.standings] == [400, 1000]
+        assert [one.limit for one in verdict.standings] == [local, free]
+
+        verdict = await counters.reserve("b", ask(free, ghost), 30)
+        assert (verdict.admitted, verdict.degraded, verdict.blocking) == (True, "open", ())
+
+        verdict = await counters.reserve("c", ask(local, denied, free), 30)
+        assert (verdict.admitted, verdict.degraded, verdict.retry_after_s) == (False, "deny", 1.0)
+        assert [one.limit for one in verdict.blocking] == [denied]
+
+        verdict = await counters.reserve("d", ask(local, free, amount=450), 30)
+        assert (verdict.admitted, verdict.degraded) == (False, "local")
+        assert [one.limit for one in verdict.blocking] == [local]
+        assert 0 < verdict.retry_after_s <= 6
+
+
+@asynccontextmanager
+async def worker_without(tmp_path, replicas=2):
+    """One whose server has never been there."""
+    async with (
+        open_counters(f"unix://{tmp_path}/none", DEADLINE_S) as shared,
+        fall_back(shared, MemoryCounters(Clock()), replicas) as counters,
+    ):
+        yield counters
+
+
+async def test_a_share_is_a_part_and_never_nothing(tmp_path):
+    async with worker_without(tmp_path, replicas=4) as counters:
+        verdict = await counters.reserve("a", ask(*ALL, bucket(burst=80), amount=20), 30)
+        assert [one.remaining for one in verdict.standings] == [230, 230, 0, 0]
+        refused = await counters.reserve("b", ask(semaphore()), 30)
+        assert not refused.admitted
+
+
+@pytest.mark.parametrize(("amount", "retry_after_s"), [(600, 1.0), (1001, None)])
+async def test_what_only_the_share_is_too_small_for_may_come_back(tmp_path, amount, retry_after_s):
+    async with worker_without(tmp_path) as counters:
+        verdict = await counters.reserve("a", ask(bucket(), amount=amount), 30)
+        assert not verdict.admitted
+        assert verdict.retry_after_s == retry_after_s
+        assert verdict.standings[0].retry_after_s == retry_after_s
+
+
+async def test_what_passed_meanwhile_is_counted_afterwards(tmp_path):
+    """Down, and restarted with nothing in memory."""
+    told = {}
+    with Valkey(tmp_path) as valkey:
+        async with worker(valkey.url, told=told.__setitem__) as counters:
+            valkey.stop()
+            for key in ("settled", "open", "given back"):
+                verdict = await counters.reserve(key, ask(budget(), window()), 30)
+                assert (verdict.admitted, verdict.degraded) == (True, "local")
+            assert await counters.settle("settled", used(30)) == Settlement("queued")
+            assert (await counters.settle("given back", None)).state == "queued"
+            assert counters.missed >= 5
+            valkey.start()
+            await be_back(counters)
+            assert await remaining(counters, budget(), window()) == [870, 870]
+            assert (await counters.settle("open", used(40))).state == "settled"
+            assert await remaining(counters, budget(), window()) == [930, 930]
+            assert {key: told[key].limits[0].used for key in told} == {
+                "settled": 30,
+                "given back": 0,
+            }
+
+
+async def test_what_was_sent_and_not_answered_counts_once(valkey):
+    """The server stood still: it does later what callers have given up, in whatever order."""
+    async with worker(valkey.url) as counters, worker(valkey.url) as other:
+        valkey.pause()
+        keys = [f"k{number}" for number in range(6)]
+        verdicts = await asyncio.gather(*(counters.reserve(k, ask(*ALL[:2]), 30) for k in keys))
+        admitted = [key for key, verdict in zip(keys, verdicts, strict=True) if verdict.admitted]
+        assert len(admitted) == 5, "its share is half of the limit"
+        for key in admitted[:3]:
+            await counters.settle(key, used(10))
+        for key in admitted[3:]:
+            await other.settle(key, used(10))  # whoever sees the end settles
+        valkey.resume()
+        await be_back(counters)
+        await be_back(other)
+        assert await remaining(counters, *ALL[:2]) == [950, 950]
+        for key in keys:
+            assert (await counters.settle(key, used(500))).state == "repeated"
+
+
+async def test_a_refusal_gives_back_what_may_have_been_taken(valkey):
+    async with worker(valkey.url) as counters:
+        valkey.pause()
+        denied = budget(on_fault="deny")
+        verdict = await counters.reserve("k", ask(denied, window()), 30)
+        assert (verdict.admitted, verdict.degraded) == (False, "deny")
+        valkey.resume()
+        await be_back(counters)
+        assert await remaining(counters, denied, window()) == [1000, 1000]
+
+
+async def test_whoever_leaves_while_asking_leaves_nothing(valkey):
+    async with worker(valkey.url) as counters:
+        await counters.reserve("b", ask(*ALL), 30)
+        valkey.pause()
+        for call in (counters.reserve("a", ask(*ALL), 30), counters.settle("b", used(30))):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.005):
+                    await call
+        valkey.resume()
+        await be_back(counters)
+        assert await remaining(counters, *ALL) == [970, 970, 2]
+
+
+async def test_places_in_semaphores_are_taken_again(tmp_path):
+    with Valkey(tmp_path) as valkey:
+        async with worker(valkey.url, replicas=1) as counters:
+            valkey.stop()
+            assert (await counters.reserve("k", ask(semaphore()), 30)).admitted
+            assert await counters.renew("k", 30)
+            await go_down(counters)
+            assert await counters.renew("k", 30)
+            assert not await counters.renew("other", 30)
+            valkey.start()
+            await be_back(counters)
+            assert await remaining(counters, semaphore()) == [1]
+            assert await counters.renew("k", 30)
+            await counters.settle("k", None)
+            assert await remaining(counters, semaphore()) == [2]
+
+
+async def test_read_only(tmp_path):
+    """Connected to what has become a replica: until it is the master again."""
+    port = free_port()
+    with Valkey(tmp_path / "a", "--port", str(port)), Valkey(tmp_path / "b") as valkey:
+        async with worker(valkey.url) as counters:
+            valkey.order("REPLICAOF", "127.0.0.1", str(port))
+            await go_down(counters)
+            verdict = await counters.reserve("k", ask(*ALL), 30)
+            assert verdict.degraded == "local"
+            valkey.order("REPLICAOF", "NO", "ONE")
+            await be_back(counters)
+            assert await remaining(counters, *ALL) == [900, 900, 1]
+
+
+async def test_slow(valkey, tmp_path):
+    """A hundred milliseconds late, all the time: it is as good as gone, and what it does counts."""
+    path = tmp_path / "road"
+    async with road_to(valkey.socket, path) as road, worker(f"unix://{path}") as counters:
+        road.delay_s = 0.1
+        for number in range(8):
+            begun_s = time.perf_counter()
+            verdict = await counters.reserve(f"k{number}", ask(budget(), amount=10), 30)
+            assert time.perf_counter() - begun_s < DEADLINE_S + 0.5
+            assert verdict.degraded == "local"
+            assert (await counters.settle(f"k{number}", used(3))).state == "queued"
+        assert counters.down
+        road.delay_s = 0.0
+        await be_back(counters)
+        assert await remaining(counters, budget()) == [1000 - 8 * 3]
+
+
+class Broken:
+    """Counters of which nothing is heard."""
+
+    async def reserve(self, settle_key, charges, lease_s, *, late=False):
+        raise CountersFaultError("gone")
+
+    async def settle(self, settle_key, spent, *, forget=False):
+        raise CountersFaultError("gone")
+
+    async def renew(self, settle_key, lease_s):
+        raise CountersFaultError("gone")
+
+
+async def test_what_is_missed_is_bounded():
+    counters = LocalFallback(Broken(), MemoryCounters(), 1)
+    for number in range(counters_fallback.BACKLOG + 5):
+        await counters.settle(f"k{number}", None)
+    assert (counters.missed, counters.dropped) == (counters_fallback.BACKLOG, 5)
+
+
+async def test_a_fault_alone_opens_nothing():
+    counters = LocalFallback(Broken(), MemoryCounters(), 1)
+    assert not await counters.renew("k", 30)
+    assert not counters.down
+    for _ in range(2):
+        await counters.renew("k", 30)
+    assert counters.down
+
+
+async def test_workers_together_stay_within_the_limit(tmp_path):
+    """While it is away each counts alone, and together they admit no more than the limit."""
+    limit = leaky(amount=100, period_s=3600)
+    async with AsyncExitStack() as stack:
+        workers = [
+            await stack.enter_async_context(worker_without(tmp_path, replicas=4)) for _ in range(4)
+        ]
+        verdicts = [
+            await one.reserve(f"{index}.{number}", [Charge(limit, "", 3)], 30)
+            for index, one in enumerate(workers)
+            for number in range(20)
+        ]
+    assert sum(3 * verdict.admitted for verdict in verdicts) == 4 * 24

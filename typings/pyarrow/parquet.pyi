@@ -1,0 +1,9 @@
+# What is used of pyarrow.parquet.
+from pathlib import Path
+
+from pyarrow import RecordBatch, Schema
+
+class ParquetWriter:
+    def __init__(self, where: Path, schema: Schema, *, compression: str = ...) -> None: ...
+    def write_batch(self, batch: RecordBatch) -> None: ...
+    def close(self) -> None: ...
