@@ -24,10 +24,10 @@ types: .venv/.stamp
 	$(BIN)/pyright
 
 test-unit: .venv/.stamp .tools/.stamp
-	$(BIN)/python -m pytest -q -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
 
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK
-	$(BIN)/python -m pytest -q tests/e2e -m "not vllm"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e -m "not vllm"
 
 test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: several GB)
 	$(BIN)/python -m engines.localvllm.install
@@ -36,6 +36,20 @@ test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: s
 bench: .venv/.stamp .tools/.stamp ## what the gateway costs, beside bare Envoy and an echo
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python -m bench.credentials
+
+bench-limits: .venv/.stamp .tools/.stamp ## what limits cost, beside a plain round trip, and what counting tokens costs
+	$(BIN)/python -m bench.limits $(ARGS)
+	$(BIN)/python -m bench.counting
+
+bench-ledger: .venv/.stamp ## what an entry costs, and how long reports take over a million of them
+	$(BIN)/python -m bench.ledger $(ARGS)
+	$(BIN)/python -m bench.usage
+
+faults: .venv/.stamp .tools/.stamp ## break every part under load, and compare what clients saw with the ledger
+	$(BIN)/python -m faults $(ARGS)
+
+study-slo: .venv/.stamp .tools/.stamp ## what waiting in a queue does for those who are in a hurry
+	$(BIN)/python -m bench.slo $(ARGS)
 
 fix: .venv/.stamp ## format, and mend what ruff can
 	$(BIN)/ruff format .
@@ -67,4 +81,5 @@ clean: ## remove what `make` installed and what runs left behind
 	@.tools/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
 	@touch $@
 
-.PHONY: help run test check lint types test-unit test-e2e test-vllm bench fix lock clean
+.PHONY: help run test check lint types test-unit test-e2e test-vllm bench bench-limits bench-ledger \
+  faults study-slo fix lock clean

@@ -1,4 +1,4 @@
-"""How long, how often, how many connections. The default run takes about seven minutes."""
+"""How long, how often, how many connections. The default run takes about nine minutes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -69,7 +69,7 @@ def make(path: Path, count: int) -> None:
 
 
 def rows(count: int, draw: random.Random) -> Iterator[Row]:
-    """Requests of a month: 1000 users of 50 tenants, few of them busy, six models on 24 endpoints."""
+    """Requests of a month: 1000 users of 50 tenants, few of them busy, six models on twelve endpoints."""
     start_ms = int(BEGIN.timestamp() * 1000)
     pause_ms = DAYS * 86_400_000 / count
     for number in range(count):

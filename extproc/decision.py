@@ -98,6 +98,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """What the engine said of its tokens, by the names in `tokens`; empty if it said nothing."""
     running: bool = False
     """It has not ended: Envoy only says that it still runs."""
+    client_ip: str = ""
+    """Where it came from, as Envoy sees it; of refusals only, for nobody else asks."""
 
     def tokens(self, name: str) -> int | None:
         """Read `prompt_tokens`, `completion_tokens` or `cached_tokens`; None is what nobody said."""

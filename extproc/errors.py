@@ -119,6 +119,8 @@ class Reason(Enum):
     RATE_LIMIT = Kind("rate_limit_exceeded", 429, "rate_limit_error", "client", retry=True)
     ABOVE_LIMIT = Kind("request_above_limit", 429, "rate_limit_error", "client", retry=False)
     BUDGET = Kind("insufficient_quota", 429, "insufficient_quota", "client", retry=False)
+    BANNED = Kind("client_banned", 429, "rate_limit_error", "client", retry=False)
+    LONG_PROMPT = Kind("prompt_too_long", 429, "rate_limit_error", "client", retry=False)
     FAULT = Kind("internal_error", 500, "server_error", "gateway", retry=True)
     OVERLOADED = Kind("gateway_overloaded", 503, "server_error", "gateway", retry=True)
     NO_ISSUER_KEYS = Kind("issuer_unavailable", 503, "server_error", "gateway", retry=True)
@@ -152,6 +154,8 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.RATE_LIMIT: "Wait for `Retry-After`; the message names the limit.",
         Reason.ABOVE_LIMIT: "Ask for less at once: no wait makes room for that much.",
         Reason.BUDGET: "Wait for the next period, or ask for a larger budget.",
+        Reason.BANNED: "Correct what was refused before; `Retry-After` says when the ban ends.",
+        Reason.LONG_PROMPT: "Send shorter prompts until the time that the message names.",
         Reason.FAULT: "Try again; report the request id if it lasts.",
         Reason.OVERLOADED: "Wait for `Retry-After`, then try again.",
         Reason.NO_ISSUER_KEYS: "Wait for `Retry-After`, then try again.",

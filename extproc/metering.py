@@ -1,9 +1,11 @@
-"""Our numbers in Prometheus: `ports.Meter` and `ports.LimitMeter` over `telemetry`."""
+"""Our numbers in Prometheus: `ports.Meter`, `ports.LimitMeter` and `GuardMeter` over `telemetry`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from extproc.guards.base import Barred, Case
+from extproc.guards.subjects import KINDS, kind_of
 from extproc.limits.base import Charge, Settlement, Unit, Verdict
 from telemetry.metrics import WorkerMetrics
 
@@ -43,3 +45,16 @@ class PrometheusMeter:
             for kind in ("reserved", "used", "refunded", "overshoot"):
                 if amount := getattr(limit, kind):
                     self.metrics.limit_amounts.add(limit.name, kind, amount=amount * scale)
+
+    def banned(self, case: Case) -> None:
+        result = "shadowed" if case.shadow else "enforced"
+        self.metrics.bans.add(case.barred.value, kind_of(case.subject), result)
+
+    def barred(self, case: Case) -> None:
+        result = "shadowed" if case.shadow else "refused"
+        self.metrics.banned_requests.add(case.barred.value, kind_of(case.subject), result)
+
+    def in_force(self, counts: Mapping[tuple[Barred, str], int]) -> None:
+        for barred in Barred:
+            for kind in KINDS:
+                self.metrics.bans_in_force.set(counts.get((barred, kind), 0), barred.value, kind)

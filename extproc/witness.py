@@ -51,7 +51,19 @@ def outcomes(entries: Iterable[HTTPAccessLogEntry]) -> Iterable[Outcome]:
                 failed=() if running else find_failed(common),
                 usage=StructView(metadata.get(USAGE_NAMESPACE)),
                 running=running,
+                client_ip=read_client_ip(common) if is_refused(common) else "",
             )
+
+
+def is_refused(common: AccessLogCommon) -> bool:
+    """Whether we have refused it: `action.stop` has left the reason."""
+    known = common.metadata.filter_metadata
+    return NAMESPACE in known and "deny" in known[NAMESPACE].fields
+
+
+def read_client_ip(common: AccessLogCommon) -> str:
+    """Read the client's address: behind trusted proxies the one they vouch for."""
+    return common.downstream_remote_address.socket_address.address
 
 
 def find_failed(common: AccessLogCommon) -> Sequence[str]:

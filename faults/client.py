@@ -3,6 +3,7 @@ counted once."""
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
@@ -14,6 +15,8 @@ from faults.mix import Ask
 PATIENCE_S = 60.0
 """A guard against hanging: no answer here takes 5 s."""
 SAID = 200
+SENT = "http11.send_request_body.complete"
+"""What httpx calls that moment."""
 
 
 class Usage(msgspec.Struct):
@@ -69,19 +72,31 @@ async def ask(client: httpx.AsyncClient, ask: Ask) -> Answer:
 
 
 async def _go(client: httpx.AsyncClient, ask: Ask, seen: Seen) -> End:
-    shape = ask.shape
-    method, body = ("POST", shape.body) if shape.body else ("GET", None)
     try:
-        async with (
-            asyncio.timeout(shape.leaves_s or None),
-            client.stream(method, shape.path, json=body, headers=ask.headers) as answer,
-        ):
-            seen.status = answer.status_code
-            if shape.streams and answer.status_code == 200:
-                return await _follow(answer, shape.leaves_after, seen)
-            text = await answer.aread()
+        async with asyncio.timeout(None) as patience:
+            return await _exchange(client, ask, seen, patience)
     except TimeoutError:
         return End.LEFT
+
+
+async def _exchange(
+    client: httpx.AsyncClient, ask: Ask, seen: Seen, patience: asyncio.Timeout
+) -> End:
+    shape = ask.shape
+
+    async def trace(event: str, _: Mapping[str, object]) -> None:
+        # Who leaves before it has sent everything may never have been heard.
+        if event == SENT and shape.leaves_s:
+            patience.reschedule(asyncio.get_running_loop().time() + shape.leaves_s)
+
+    method, body = ("POST", shape.body) if shape.body else ("GET", None)
+    async with client.stream(
+        method, shape.path, json=body, headers=ask.headers, extensions={"trace": trace}
+    ) as answer:
+        seen.status = answer.status_code
+        if shape.streams and answer.status_code == 200:
+            return await _follow(answer, shape.leaves_after, seen)
+        text = await answer.aread()
     if seen.status == 200:
         seen.note(text)
     else:

@@ -34,7 +34,7 @@ class Shape:
     leaves_after: int = 0
     """Events of a stream after which the client leaves; 0: it stays."""
     leaves_s: float = 0.0
-    """Seconds after which it leaves, whatever has come; 0: it stays."""
+    """Seconds after its request is sent when it leaves, whatever has come; 0: it stays."""
 
     @property
     def n(self) -> int:

@@ -14,7 +14,10 @@ from rich.table import Table
 from faults.cases import BY_NAME
 from faults.run import Result, Setting
 
-HEAD = ("fault", "requests", "mended", "5xx", "broken", "unsettled", "no row", "caught up", "wrong")
+HEAD = (
+    "fault", "requests", "mended", "5xx", "broken", "unsettled", "untold", "no row", "caught up",
+    "wrong",
+)  # fmt: skip
 BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 SHOWN_PROBLEMS = 20
 PLAIN_WIDTH = 160
@@ -43,6 +46,7 @@ def cells(result: Result) -> tuple[str, ...]:
         str(verdict.errors),
         str(verdict.broken),
         str(verdict.unsettled),
+        str(verdict.untold),
         str(verdict.absent),
         "never" if caught_up_s is None else f"{caught_up_s:.1f} s",
         str(len(verdict.problems)),

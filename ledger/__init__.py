@@ -6,8 +6,10 @@ sighting   what is seen of a request: it left, it runs, it ended
 price      what a request costs, exactly
 row        what one request was, and how sightings become that
 witness    Envoy's JSON access log, a line at a time
-journal    what workers write when they forward a request: the proof that it existed
-tail       follows log and journal files from a stored offset, through rotation and truncation
+journal    what workers write when they forward a request: the proof that it existed; room is what
+           it takes on disk beforehand
+tail       follows log and journal files from a stored offset, through rotation and truncation;
+           finished tells which of them are of no further use
 plan       what a batch of sightings changes
 store      the port to the ledger, and what one commit writes
 booking    from rows to entries that are never changed; chain hashes them, rollup adds them up
@@ -19,7 +21,10 @@ settle     read, close, commit, count, and again; follow sets the pace, publish 
 roots      signed statements of where the chains stand, with the key in signing
 verify     proof that nothing was changed: walk over the chains, compare the sums, raw reads
 trim       how retention deletes entries
-usage      questions to the ledger; report renders the answers
+question   who used how much of what, and when; steps are its hours, days and months
+usage      the answers: totals asks the database, with where and spans; ranking makes rows of figures
+report     answers as table, records, or files; charges are bills, and focus writes them as FOCUS has it
+export     entries for a warehouse: parts of days, and the manifest of what is there
 config     what the settle process is told to do beside settling
 counters   the engines' own counts; looks and balance put them beside what is booked, lookbook
            keeps that, trail remembers it, reconcile compares, disagreement tells

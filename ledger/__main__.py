@@ -26,6 +26,7 @@ from ledger.disagreement import Teller
 from ledger.duty import Duty, attend, conclude
 from ledger.follow import follow
 from ledger.reconciling import Reconciling
+from ledger.retaining import Retainer, Retaining
 from ledger.settle import LEASE_S, Settler
 from ledger.signing import load_signer
 from ledger.sql import SqlLedger, open_ledger
@@ -71,7 +72,7 @@ async def _run(options: argparse.Namespace) -> int:
     async with serving_metrics(registry, options.metrics_host, options.metrics_port) as port:
         with closing(await _open(where, stop)) as ledger:
             settler = Settler(
-                state / "log" / "access.jsonl", state / "journal", ledger, metrics, options.lease_s
+                access_log(state), state / "journal", ledger, metrics, options.lease_s
             )
             with (
                 closing(settler),
@@ -87,6 +88,10 @@ async def _run(options: argparse.Namespace) -> int:
         return 1
     _log.info(Event.STOPPED)
     return 0
+
+
+def access_log(state: Path) -> Path:
+    return state / "log" / "access.jsonl"
 
 
 async def _open(where: str | Path, stop: asyncio.Event) -> SqlLedger:
@@ -130,10 +135,11 @@ class Beside:
     def _duties(self, options: argparse.Namespace) -> Sequence[Duty]:
         state: Path = options.state
         config, outbox = self.config.current, Outbox(state / "alerts")
+        signer = load_signer(state)
         return [
             roots.Rooting(
                 self.database,
-                load_signer(state),
+                signer,
                 state / roots.FILE_NAME,
                 every_s=options.root_interval_s or config().root_interval_s,
             ),
@@ -145,6 +151,11 @@ class Beside:
                 Teller(outbox, self.metrics),
             ),
             CostAlerts(self.reader, self.database, config, outbox),
+            Retaining(
+                Retainer(self.reader, self.database, signer, access_log(state)),
+                config,
+                self.metrics,
+            ),
         ]
 
 

@@ -12,13 +12,14 @@ from datetime import UTC, tzinfo
 from itertools import pairwise
 from typing import Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from ledger import steps
 from ledger.figures import Figures, figures_of
 from ledger.question import Condition
 from ledger.rollup import Tally
 from ledger.spans import Span, known_span
+from ledger.tables import ENTRY
 from ledger.totals import Place, Wanted, add_up
 
 BASE = ("tenant", "project", "model", "region", "price")
@@ -81,10 +82,13 @@ def _regular(connection: Connection, bill: Bill, month: tuple[int, int]) -> Iter
     begin, end = max(month[0], bill.since_ms), min(month[1], bill.until_ms)
     begins = steps.begins(bill.step, begin, end, bill.zone)
     found = _add_up(connection, bill, begins, (begin, end), (None, None))
-    late = _add_up(connection, bill, begins, (begin, end), (month[1] + bill.billed_after_ms, None))
-    for place, tally in late.items():
-        rest = found.setdefault(place, Tally())
-        rest.sums = [all_ - out for all_, out in zip(rest.sums, tally.sums, strict=True)]
+    written = month[1] + bill.billed_after_ms
+    last = connection.execute(select(func.max(ENTRY.c.booked_ms))).scalar_one()
+    if last is not None and last >= written:
+        late = _add_up(connection, bill, begins, (begin, end), (written, None))
+        for place, tally in late.items():
+            rest = found.setdefault(place, Tally())
+            rest.sums = [all_ - out for all_, out in zip(rest.sums, tally.sums, strict=True)]
     yield from _tell(bill, begins, month, found, is_correction=False)
 
 
@@ -108,7 +112,7 @@ def _add_up(
     connection: Connection, bill: Bill, begins: Sequence[int], span: Span, booked: Span
 ) -> dict[Place, Tally]:
     stretches = steps.stretches(begins)
-    wanted = Wanted(bill.names, bill.where, span, stretches, booked=booked)
+    wanted = Wanted(bill.names, bill.where, span, stretches, ttft=False, booked=booked)
     return add_up(connection, wanted)
 
 

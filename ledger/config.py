@@ -60,6 +60,8 @@ class Retention(msgspec.Struct, frozen=True):
 
     default_days: int | None = None
     regions: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    by_hand: bool = False
+    """Nothing goes by itself, only with `headgate ledger trim`."""
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from ledger.database import open_database
 from ledger.tables import SOURCE
@@ -19,14 +19,18 @@ def finished(where: str | Path, files: Iterable[Path]) -> list[Path]:
     database = open_database(where)
     try:
         with database.transaction() as connection:
-            rows = connection.execute(select(SOURCE.c.file_id, SOURCE.c.read_to)).all()
+            offsets = read_offsets(connection)
     finally:
         database.close()
-    read_to = {str(id_): int(offset) for id_, offset in rows}
-    return [path for path in files if _is_finished(path, read_to)]
+    return [path for path in files if is_finished(path, offsets)]
 
 
-def _is_finished(path: Path, read_to: Mapping[str, int]) -> bool:
+def read_offsets(connection: Connection) -> dict[str, int]:
+    """Tell how far each file has been read, by file id."""
+    return dict(connection.execute(select(SOURCE.c.file_id, SOURCE.c.read_to)).all())
+
+
+def is_finished(path: Path, read_to: Mapping[str, int]) -> bool:
     with path.open("rb") as file:
         fd = file.fileno()
         offset = read_to.get(identify(fd) or "", 0)

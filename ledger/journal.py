@@ -3,7 +3,8 @@
 If Envoy dies, its log never says how a request ended. The journal says that there was one, so
 that it becomes a row `unsettled` instead of nothing.
 
-A worker writes into `<start_ns>-<pid>-<seq>.jsonl` and opens the next file after 16 MiB. It holds
+A worker writes into `<start_ns>-<pid>-<seq>.jsonl` and opens the next file after 16 MiB or an hour,
+so that people's names stand there no longer. It holds
 an exclusive `flock` on the file it writes. The kernel drops the lock when the worker closes the
 file or dies by whatever means, so "nobody holds it" is the one sign that a file is complete, and
 it holds across pid namespaces and reused pids. A complete file that is settled is deleted.
@@ -22,6 +23,9 @@ from ledger.sighting import MAX_N, Departure, Origin, clean, join_groups
 ROLL_BYTES = 16 * 1024 * 1024
 """A worker opens the next file above this: about 45 000 entries, a second's work to read again. So
 much room is taken when it is opened: so many requests are witnessed even when the disk is full."""
+
+ROLL_S = 3600.0
+"""And above this, with the first entry that comes so late."""
 
 JOURNAL_SUFFIX = ".jsonl"
 
@@ -75,6 +79,7 @@ class JournalWriter:
         self._roll_bytes = roll_bytes
         self._seq = 0
         self._written = 0
+        self._begun_s: float | None = None
         self._torn = False
         self._encode = msgspec.json.Encoder().encode
         self._fd = self._open()
@@ -93,7 +98,9 @@ class JournalWriter:
         self._torn = written < len(line)
         if self._torn:
             raise OSError(f"journal: {written} of {len(line)} bytes written")
-        if self._written >= self._roll_bytes:
+        if self._begun_s is None:
+            self._begun_s = entry.at
+        if self._written >= self._roll_bytes or entry.at - self._begun_s >= ROLL_S:
             self._roll()
 
     def close(self) -> None:
@@ -102,6 +109,7 @@ class JournalWriter:
     def _roll(self) -> None:
         self._seq += 1
         self._written = 0
+        self._begun_s = None
         try:
             following = self._open()
         except OSError:

@@ -70,12 +70,13 @@ def answer_of(options: UsageOptions) -> Answer:
         return ask(connection, question)
 
 
-def save_parquet(options: UsageOptions, path: Path) -> None:
-    """Answer `options` in a file. Raises: UsageError, LedgerError, OSError."""
+def save_parquet(options: UsageOptions, path: Path) -> int:
+    """Answer `options` in a file; say in how many rows. Raises: UsageError, LedgerError, OSError."""
     answer = answer_of(options)
     with writing(path, "parquet", columns(answer.question)) as table:
         if answer.rows:
             table.write([cells(answer.question, row) for row in answer.rows])
+    return len(answer.rows)
 
 
 def save_focus(options: UsageOptions, path: Path, provider: str, billed_after: timedelta) -> int:

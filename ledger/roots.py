@@ -18,6 +18,7 @@ from ledger.database import Database
 from ledger.signing import Signer
 from ledger.store import LedgerError
 from ledger.tables import CHAIN, ROOT
+from ledger.trimmed import Trimmed, read_trimmed
 from telemetry.logs import Event, EventLog
 
 INTERVAL_S = 3600.0
@@ -29,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 _log = EventLog(__name__)
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where one chain stood."""
 
     tenant: str
@@ -40,6 +41,8 @@ class Standing(msgspec.Struct, frozen=True):
     """`chain_seq` of the last entry that retention deleted; 0: none."""
     begin_hash: str
     begin_ms: int
+    trimmed: Trimmed | None = None
+    """Sums of all entries that it deleted."""
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,7 +87,7 @@ def document_hash(text: str) -> str:
 
 def standing(columns: Sequence[object]) -> Standing:
     """Read a row of the table `chain`. Raises ValueError when it makes no sense."""
-    tenant, length, head, begin, begin_hash, begin_ms = columns
+    tenant, length, head, begin, begin_hash, begin_ms, trimmed = columns
     hashes = [b"" if column is None else column for column in (head, begin_hash)]
     if not all(isinstance(hash_, bytes) for hash_ in hashes):
         raise ValueError("a hash is of another type")
@@ -97,6 +100,7 @@ def standing(columns: Sequence[object]) -> Standing:
             "begin": begin,
             "begin_hash": begin_hash_,
             "begin_ms": begin_ms,
+            "trimmed": None if trimmed is None else read_trimmed(str(trimmed)),
         },
         Standing,
     )
@@ -106,6 +110,12 @@ def standings(connection: Connection) -> tuple[Standing, ...]:
     """Tell where every chain stands now."""
     found = [standing(columns) for columns in connection.execute(select(CHAIN))]
     return tuple(sorted(found, key=lambda chain: chain.tenant.encode()))
+
+
+def signed_entries(connection: Connection) -> int:
+    """Tell up to which `seq` entries are signed; 0: none is."""
+    last = _last(connection)
+    return 0 if last is None else read_document(last.document).entries
 
 
 def add_root(connection: Connection, signer: Signer, now_ms: int) -> Root | None:
@@ -159,12 +169,10 @@ class Rooting:
             root = add_root(connection, self._signer, round(self._clock() * 1000))
         if root is not None:
             _log.info(Event.ROOT_SIGNED, root=root.id)
-        elif self._written is not None:
-            return
         self._catch_up()
 
     def _catch_up(self) -> None:
-        """Write what the file lacks, such as a root signed just before a kill."""
+        """Write what the file lacks: roots that retention signed, or that a kill kept from it."""
         if self._written is None:
             self._written = max((root.id for root in read_roots(self._file)), default=0)
         with self._database.transaction() as connection:

@@ -4,6 +4,7 @@
     chain          one per tenant: how many entries, and the hash of the last
     root           signed statements of where every chain stood
     subject        which person a pseudonym stands for; erasing a person deletes this row
+    erasure        that a person was erased: when, by whom, which pseudonym
     usage_key      a combination of dimensions that occurred
     usage_quarter  sums of entries, by usage_key and quarter of an hour
     open_request   requests that were seen and have not ended
@@ -137,10 +138,12 @@ CHAIN = Table(
     Column("begin", _INT, nullable=False, server_default=text("0")),
     Column("begin_hash", LargeBinary),
     Column("begin_ms", _INT, nullable=False, server_default=text("0")),
+    Column("trimmed", Text),
 )
 """`tenant` is '' for requests of nobody known. `length`: entries ever booked; `head`: hash of the
 last. Retention deletes entries from the start: `begin` is the `chain_seq` of the last one deleted
-(0: none) and `begin_hash` its hash; from buckets that start at `begin_ms` on, no entry is missing."""
+(0: none) and `begin_hash` its hash; from buckets that start at `begin_ms` on, no entry is missing.
+`trimmed` has the sums of all that were deleted: trimmed.py."""
 
 ROOT = Table(
     "root",
@@ -162,6 +165,16 @@ SUBJECT = Table(
     UniqueConstraint("tenant", "name"),
 )
 """`tenant` is '' where none is known."""
+
+ERASURE = Table(
+    "erasure",
+    METADATA,
+    Column("pseudonym", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("at_ms", _INT, nullable=False),
+    Column("by", Text, nullable=False),
+)
+"""Rows are only added. `by` is whoever asked for it; nothing here names the person."""
 
 USAGE_KEY = Table(
     "usage_key",

@@ -175,7 +175,7 @@ class Tail:
         self.gone.add(file_id)
 
 
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
 
 
 def rotations_of(name: str) -> Callable[[str], bool]:
@@ -186,7 +186,7 @@ def rotations_of(name: str) -> Callable[[str], bool]:
 
     def matches(other: str) -> bool:
         rest = other.removeprefix(name)
-        rotated = rest != other and rest.startswith((".", "-")) and not other.endswith(_COMPRESSED)
+        rotated = rest != other and rest.startswith((".", "-")) and not other.endswith(COMPRESSED)
         return other == name or rotated
 
     return matches

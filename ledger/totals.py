@@ -13,11 +13,14 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    LargeBinary,
     Select,
     Subquery,
     case,
+    cast,
     func,
     literal_column,
+    null,
     or_,
     select,
 )
@@ -54,6 +57,8 @@ class Wanted:
     """Steps of time; none: all is one, with the number 0."""
     most: int | None = None
     """Of places."""
+    ttft: bool = True
+    """Whether times to first token are asked for: a third of the time."""
     booked: Span = (None, None)
     """Only what was booked in this time: slow, for each entry has to be looked at."""
 
@@ -83,7 +88,8 @@ def add_up(connection: Connection, wanted: Wanted) -> dict[Place, Tally]:
             tally = tallies.setdefault(place, Tally())
             wanted.check(tallies)
             tally.sums = [ours + theirs for ours, theirs in zip(tally.sums, numbers, strict=True)]
-        for us, count, *found in _run(connection, _ttft_of_entries(connection, wanted, span)):
+        times = _run(connection, _ttft_of_entries(connection, wanted, span)) if wanted.ttft else ()
+        for us, count, *found in times:
             tally = tallies.setdefault(_place(found, wanted), Tally())
             merge_histogram(tally.ttft, {slot_of(us): int(count)})
     return tallies
@@ -97,7 +103,9 @@ def _of_quarters(connection: Connection, wanted: Wanted, span: Span) -> Query:
     quarter, dialect = USAGE_QUARTER.c, connection.dialect.name
     steps = _steps(quarter.bucket_ms, wanted.stretches)
     sums = _sums({name: quarter[name] for name in SUMS})
-    by_step = select(_joined(quarter.ttft, dialect), *sums, *steps).group_by(*steps)
+    nothing = cast(null(), LargeBinary).label("ttft")
+    ttft = _joined(quarter.ttft, dialect) if wanted.ttft else nothing
+    by_step = select(ttft, *sums, *steps).group_by(*steps)
     by_step = by_step.where(*within(_bucket(connection, wanted, span), span))
     if not wanted.names and not wanted.conditions:
         return by_step

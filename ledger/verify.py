@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from ledger.booking import Values
-from ledger.compare import compare
+from ledger.compare import compare, compare_totals
 from ledger.database import Database
 from ledger.raw import UnreadableError, stream
 from ledger.roots import Root, Standing, standing
@@ -38,6 +38,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """Entries behind the last root: their chain is checked, but nobody has signed them yet."""
     faults: tuple[Fault, ...]
     """Of each chain the first; of roots and sums, the first hundred."""
+    trimmed: int = 0
+    """Entries that retention has deleted; their sums are signed, and proved."""
 
 
 MOST_FAULTS = 100
@@ -79,7 +81,7 @@ class _Verification:
         self._faults: list[Fault] = []
         self._walk = Walk(())
         self._entries = self._signed = self._chains = self._compared = 0
-        self._all = 0
+        self._all = self._trimmed = 0
 
     def run(self, connection: Connection, outside: Iterable[Root]) -> None:
         count = select(func.count()).select_from(ENTRY)
@@ -93,6 +95,9 @@ class _Verification:
         self._add(filter(None, map(self._roots.compare, outside)))
         begins_ms = {chain.tenant: chain.begin_ms for chain in standings if chain.begin}
         self._add(compare(connection, begins_ms, self._tell_compared))
+        deleted = {chain.tenant: chain.trimmed for chain in standings if chain.trimmed}
+        self._add(compare_totals(connection, deleted))
+        self._trimmed = sum(chain.begin for chain in standings)
 
     def blame(self, what: str) -> None:
         self._faults.append(Fault(what))
@@ -104,6 +109,7 @@ class _Verification:
             roots=len(self._roots.hashes),
             unsigned=self._entries - self._signed,
             faults=(*self._walk.faults.values(), *self._faults),
+            trimmed=self._trimmed,
         )
 
     def _walk_along(self, connection: Connection) -> None:

@@ -15,6 +15,7 @@ from ledger.roots import Document, Root, Standing, document_hash, read_document
 from ledger.signing import Verifier
 from ledger.store import LedgerError
 from ledger.tables import ENTRY
+from ledger.trimmed import Trimmed
 
 _NAMES = [column.name for column in ENTRY.c]
 _SEQ, _KEY, _TENANT = (_NAMES.index(name) for name in ("seq", "settle_key", "tenant"))
@@ -153,7 +154,7 @@ class Walk:
         self.faults.setdefault(fault.chain, fault)
 
 
-def _beginning(standing: Standing | None) -> tuple[int, str, int]:
+def _beginning(standing: Standing | None) -> tuple[int, str, int, Trimmed | None]:
     if standing is None:
-        return 0, "", 0
-    return standing.begin, standing.begin_hash, standing.begin_ms
+        return 0, "", 0, None
+    return standing.begin, standing.begin_hash, standing.begin_ms, standing.trimmed

@@ -67,6 +67,8 @@ COST = Metric("cost_usd_total", "US dollars", ("tenant", "model"),
     help="Cost of requests that ended, rounded; the ledger has it exactly.")
 PRICES_BAD = Metric("prices_bad_total", "requests",
     help="Requests whose price could not be read: their cost is unknown.")
+TRIMMED = Metric("ledger_trimmed_entries_total", "entries",
+    help="Entries that retention has deleted; their sums stay.")
 DUTY_FAULTS = Metric("duty_faults_total", "faults", ("duty",),
     help="Turns of what the settle process does beside settling that failed; tried again in time.")
 
@@ -106,18 +108,26 @@ LIMITS_DEGRADED = Metric("limits_degraded_total", "requests", ("how",), fixed=("
 ESTIMATE_ERROR = Metric("estimate_error_ratio", "ratio", ("model", "counted_by"),
     buckets=RATIO_BUCKETS, fixed=("counted_by",),
     help="Prompt tokens as counted before, for each that the engine reported; 1 is exact. By tokenizer, engine or estimate.")
+BANS = Metric("bans_total", "bans", ("barred", "kind", "result"), fixed=("barred", "kind", "result"),
+    help="Bans made by guards: of all requests or of long_prompts, of an address, key or user, enforced or shadowed.")
+BANNED_REQUESTS = Metric("banned_requests_total", "requests", ("barred", "kind", "result"),
+    fixed=("barred", "kind", "result"),
+    help="Requests that met a ban, by result: refused, or shadowed, which would be refused.")
+BANS_IN_FORCE = Metric("bans_in_force", "bans", ("barred", "kind"), fixed=("barred", "kind"),
+    across="livemax", help="Bans in force now.")
 JWKS_REFRESHES = Metric("jwks_refreshes_total", "refreshes", ("issuer", "result"),
     fixed=("result",), help="Fetches of token issuers' keys, by result: ok or failed.")
 # fmt: on
 
 SETTLE_METRICS = (
     REQUESTS, DENIALS, TOKENS, TTFT, REQUEST, IN_FLIGHT, SETTLE_LAG, SETTLE_LAG_LAST, UNSETTLED,
-    LOG_LINES_BAD, LEDGER_FAULTS, ENTRIES, CORRECTIONS, COST, PRICES_BAD, DUTY_FAULTS,
+    LOG_LINES_BAD, LEDGER_FAULTS, ENTRIES, CORRECTIONS, COST, PRICES_BAD, TRIMMED, DUTY_FAULTS,
     ALERTS, WEBHOOK_DELIVERIES, UNATTRIBUTED, LEDGER_DRIFT, RECONCILED,
 )  # fmt: skip
 WORKER_METRICS = (
     DECISION, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
     POLICY_RELOADS, JWKS_REFRESHES, LIMITS, LIMIT_AMOUNTS, LIMITS_DEGRADED, ESTIMATE_ERROR,
+    BANS, BANNED_REQUESTS, BANS_IN_FORCE,
 )  # fmt: skip
 
 
@@ -140,6 +150,7 @@ class SettleMetrics:
         self.corrections = Counter(CORRECTIONS, registry)
         self.cost_usd = Counter(COST, registry)
         self.prices_bad = Counter(PRICES_BAD, registry)
+        self.trimmed = Counter(TRIMMED, registry)
         self.duty_faults = Counter(DUTY_FAULTS, registry)
         self.alerts = Counter(ALERTS, registry)
         self.webhook_deliveries = Counter(WEBHOOK_DELIVERIES, registry)
@@ -163,6 +174,9 @@ class WorkerMetrics:
         self.limits = Counter(LIMITS, registry)
         self.limit_amounts = Counter(LIMIT_AMOUNTS, registry)
         self.limits_degraded = Counter(LIMITS_DEGRADED, registry)
+        self.bans = Counter(BANS, registry)
+        self.banned_requests = Counter(BANNED_REQUESTS, registry)
+        self.bans_in_force = Gauge(BANS_IN_FORCE, registry)
         self._policy_info = Gauge(POLICY_INFO, registry)
         self._policy: str | None = None
 

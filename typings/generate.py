@@ -82,6 +82,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "HeaderValueOption": ("header",),
         "Metadata": ("filter_metadata",),
     },
+    ADDRESS: {"Address": ("socket_address",), "SocketAddress": ("address",)},
     STATUS: {"HttpStatus": ("code",)},
     ALS: {
         "StreamAccessLogsMessage": ("http_logs",),
@@ -95,6 +96,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
             "response_flags",
             "upstream_request_attempt_count",
             "access_log_type",
+            "downstream_remote_address",
         ),
         "ResponseFlags": (
             "no_healthy_upstream",

@@ -94,6 +94,8 @@ class Layout:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = (self.run, self.endpoints, self.log, self.journal, self.metrics, self.policy)
         for path in (*made, self.counters):
+            if path.is_symlink() and not path.exists():
+                path.unlink()  # it led into memory, before a reboot
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def fits_sockets(self) -> bool:

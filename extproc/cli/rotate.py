@@ -1,5 +1,5 @@
-"""The access log neither ends nor grows for ever: room is taken ahead of it, a full one is set aside,
-and the oldest ones go when the ledger has all of them.
+"""The access log neither ends nor grows for ever: room is taken ahead of it, one that is full or a day
+old is set aside, and the oldest ones go when the ledger has all of them.
 
 A file is renamed, then Envoy is asked to open a new one. The settle process reads a renamed file to
 its end before it goes on with the next, so nothing is lost in between.
@@ -10,17 +10,22 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from pathlib import Path
 
+from ledger.logfiles import begins_ms
 from ledger.room import reserve
 from ledger.store import LedgerError
 from telemetry.logs import Event, EventLog
 
 ROTATE_BYTES = 256 * 1024 * 1024
 """About 300 000 requests."""
-KEPT = 4
-"""Files set aside: a gigabyte, for those who look for a request by hand. There are more of them only
-when the ledger is behind: what is not in it yet is not thrown away."""
+ROTATE_S = 86_400.0
+"""A log may go when all of it is older than the policy's retention, so it must come to an end."""
+KEPT_BYTES = 4 * ROTATE_BYTES
+KEPT = 60
+"""Files set aside: a gigabyte, or two months of a quiet gateway, for those who look for a request by
+hand. There are more only when the ledger is behind: what is not in it yet is not thrown away."""
 ROOM_BYTES = 32 * 1024 * 1024
 """Taken ahead of the log: about 38 000 requests are written down even when the disk is full."""
 LOOK_S = 5.0
@@ -39,6 +44,7 @@ class AccessLog:
     """Lets Envoy open it anew. Raises OSError."""
     finished: Callable[[Sequence[Path]], Sequence[Path]]
     """Chooses what the ledger does not need any more. Raises LedgerError, OSError."""
+    clock: Callable[[], float] = time.time
 
     async def keep(self) -> None:
         """Look after it, for ever."""
@@ -65,7 +71,7 @@ class AccessLog:
             os.close(fd)
 
     async def rotate(self, limit_bytes: int = ROTATE_BYTES) -> bool:
-        """Set it aside if it is full; tell whether it was. Raises: OSError.
+        """Set it aside if it is full or old; tell whether it was. Raises: OSError.
 
         On a full disk it stays: the next one would find no room.
         """
@@ -74,7 +80,7 @@ class AccessLog:
             if aside:  # Envoy did not listen last time, and writes on into what we renamed
                 await self.reopen()
             return False
-        if self.path.stat().st_size < limit_bytes or free_bytes(self.path) < ROOM_BYTES:
+        if not self._is_due(limit_bytes) or free_bytes(self.path) < ROOM_BYTES:
             return False
         self.path.rename(self.path.with_name(f"{self.path.name}.{time.time_ns()}"))
         await self.reopen()
@@ -83,12 +89,17 @@ class AccessLog:
         await asyncio.to_thread(self._throw_out)
         return True
 
+    def _is_due(self, limit_bytes: int) -> bool:
+        size = self.path.stat().st_size
+        oldest_ms = (self.clock() - ROTATE_S) * 1000
+        return size >= limit_bytes or (size > 0 and begins_ms(self.path) < oldest_ms)
+
     def _aside(self) -> list[Path]:
         """List what we set aside, oldest first."""
         return sorted(self.path.parent.glob(f"{self.path.name}.{NANOSECONDS}"))
 
     def _throw_out(self) -> None:
-        if old := self._aside()[:-KEPT]:
+        if old := self._too_many():
             try:
                 finished = self.finished(old)
             except LedgerError as fault:
@@ -98,6 +109,12 @@ class AccessLog:
                 path.unlink()
             if len(finished) < len(old):
                 log.warning(Event.LOG_KEPT, files=len(old) - len(finished))
+
+    def _too_many(self) -> list[Path]:
+        aside = self._aside()
+        room = accumulate(path.stat().st_size for path in reversed(aside))
+        kept = sum(so_far <= KEPT_BYTES for so_far in islice(room, KEPT))
+        return aside[: len(aside) - max(kept, 1)]
 
 
 def free_bytes(path: Path) -> int:

@@ -23,6 +23,7 @@ from extproc.budget import MAX_BODY_BYTES
 from extproc.cli.admin import drain, is_ready, reopen_logs
 from extproc.cli.children import Child
 from extproc.cli.engines import is_healthy
+from extproc.cli.memory import keep_in_memory, let_go
 from extproc.cli.processes import (
     LAST_GRACE_S,
     Plan,
@@ -112,8 +113,7 @@ class Up:
         self._say("rendering and checking the Envoy configuration")
         await self._configure()
         self._say(f"starting {len(self._workers)} workers, the settle process and Envoy")
-        for counted in self._plan.layout.metrics.glob("*.db"):
-            counted.unlink()  # by workers of an earlier `up`
+        keep_in_memory(self._plan.layout.metrics)
         for child in (*self._workers, self._settle, *self._sidecars.values()):
             await child.start()
         for number, child in enumerate(self._workers):
@@ -162,6 +162,7 @@ class Up:
         await asyncio.gather(*last)
         for path in self._plan.layout.run.glob("*.sock"):
             path.unlink(missing_ok=True)
+        let_go(self._plan.layout.metrics)
 
     async def _configure(self) -> None:
         gateway = self._gateway(self._policy)

@@ -14,58 +14,66 @@ from ledger.store import LedgerError
 
 DEFAULT_STATE = Path(".headgate")
 
+By = Annotated[
+    str,
+    typer.Option(help=f"What to group by, comma-separated: {', '.join((*DIMENSIONS, *STEPS))}."),
+]
+Since = Annotated[
+    str, typer.Option(help="From when: 30m, 1h, 7d before now, or an ISO time in --tz.")
+]
+Until = Annotated[
+    str | None, typer.Option(help="Until when, the same way; exclusive. Default: now.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Only these: tenant=acme, status!=200, user= for none; repeatable."),
+]
+Top = Annotated[int | None, typer.Option(help="So many groups one by one, the others together.")]
+Sort = Annotated[Order, typer.Option(help="What makes a group great.")]
+StepFlag = Annotated[
+    Step | None, typer.Option(help="A trend: a row for each hour, day... of each group.")
+]
+Zone = Annotated[str, typer.Option(help="Time zone of days, and of times without one.")]
+Compare = Annotated[bool, typer.Option("--compare", help="With the period of equal length before.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="For spreadsheets.")]
+Parquet = Annotated[Path | None, typer.Option(help="Write a Parquet file.", dir_okay=False)]
+Focus = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write charges of whole days (--step hour: hours) in FOCUS 1.2: CSV, or *.parquet.",
+        dir_okay=False,
+    ),
+]
+Provider = Annotated[str, typer.Option(help="In --focus: who sells and bills.")]
+BilledAfter = Annotated[
+    int, typer.Option(help="In --focus: days from the end of a month to its bill.", min=0, max=27)
+]
+LedgerFlag = Annotated[
+    str | None,
+    typer.Option("--ledger", help="Path or database URL. Default: ledger.sqlite in --state."),
+]
+StateFlag = Annotated[Path, typer.Option("--state", help="State directory of the gateway.")]
+
 
 def usage(  # noqa: PLR0913, PLR0917 - typer: one parameter for each flag
-    by: Annotated[
-        str,
-        typer.Option(
-            help=f"What to group by, comma-separated: {', '.join((*DIMENSIONS, *STEPS))}."
-        ),
-    ] = "tenant,model",
-    since: Annotated[
-        str, typer.Option(help="From when: 30m, 1h, 7d before now, or an ISO time in --tz.")
-    ] = "24h",
-    until: Annotated[
-        str | None, typer.Option(help="Until when, the same way; exclusive. Default: now.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="Only these: tenant=acme, status!=200, user= for none; repeatable."),
-    ] = None,
-    top: Annotated[
-        int | None, typer.Option(help="So many groups one by one, the others together.")
-    ] = None,
-    sort: Annotated[Order, typer.Option(help="What makes a group great.")] = "tokens",
-    step: Annotated[
-        Step | None, typer.Option(help="A trend: a row for each hour, day... of each group.")
-    ] = None,
-    tz: Annotated[str, typer.Option(help="Time zone of days, and of times without one.")] = "UTC",
-    compare: Annotated[
-        bool, typer.Option("--compare", help="With the period of equal length before.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
-    parquet: Annotated[
-        Path | None, typer.Option(help="Write a Parquet file.", dir_okay=False)
-    ] = None,
-    focus: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write charges of whole days (--step hour: hours) in FOCUS 1.2; CSV, or *.parquet.",
-            dir_okay=False,
-        ),
-    ] = None,
-    provider: Annotated[str, typer.Option(help="In --focus: who sells and bills.")] = "Headgate",
-    billed_after: Annotated[
-        int, typer.Option(help="In --focus: days from the end of a month to its bill.", min=0)
-    ] = 1,
-    ledger: Annotated[
-        str | None,
-        typer.Option("--ledger", help="Path or database URL. Default: ledger.sqlite in --state."),
-    ] = None,
-    state: Annotated[
-        Path, typer.Option("--state", help="State directory of the gateway.")
-    ] = DEFAULT_STATE,
+    by: By = "tenant,model",
+    since: Since = "24h",
+    until: Until = None,
+    where: Where = None,
+    top: Top = None,
+    sort: Sort = "tokens",
+    step: StepFlag = None,
+    tz: Zone = "UTC",
+    compare: Compare = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    parquet: Parquet = None,
+    focus: Focus = None,
+    provider: Provider = "Headgate",
+    billed_after: BilledAfter = 1,
+    ledger: LedgerFlag = None,
+    state: StateFlag = DEFAULT_STATE,
 ) -> None:
     """Say who used what, out of the ledger."""
     if sum(map(bool, (as_json, as_csv, parquet, focus))) > 1:
@@ -86,10 +94,10 @@ def usage(  # noqa: PLR0913, PLR0917 - typer: one parameter for each flag
     )
     try:
         if parquet:
-            save_parquet(options, parquet)
+            typer.echo(f"{save_parquet(options, parquet):,} rows in {parquet}")
         elif focus:
             count = save_focus(options, focus, provider, timedelta(days=billed_after))
-            typer.echo(f"{count:,} charges in {focus}", err=True)
+            typer.echo(f"{count:,} charges in {focus}")
         else:
             report_usage(options, sys.stdout)
     except (UsageError, LedgerError, OSError) as exc:

@@ -8,11 +8,13 @@ from engines.base import ENGINES
 from extproc.errors import PolicyError
 from extproc.filter import Filter
 from extproc.filters.authorize import Authorize
+from extproc.filters.banned import BannedAddress, BannedKey
 from extproc.filters.catalog import Catalog
 from extproc.filters.consult import Consult
 from extproc.filters.context import Context
 from extproc.filters.governance import Governance
 from extproc.filters.identify import Identify
+from extproc.filters.long_prompts import LongPrompts
 from extproc.filters.measure import Measure
 from extproc.filters.modality import Modality
 from extproc.filters.parameters import Parameters
@@ -23,6 +25,7 @@ from extproc.filters.resolve import Resolve
 from extproc.filters.settle import Settle
 from extproc.filters.surface import Surface
 from extproc.filters.write import Write
+from extproc.guards.guard import Guard
 from extproc.identity.jwks import KeyRings
 from extproc.policy.access import AuthorityPolicy
 from extproc.policy.models import Policy
@@ -49,6 +52,8 @@ class Outside:
     """Reaches the authority that a policy names."""
     governance: Governance | None = None
     """What limits need."""
+    guard: Guard | None = None
+    """Keeps clients out that are refused too often."""
 
 
 def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
@@ -58,6 +63,7 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
     models, access = model_table(policy), access_table(policy)
     return (
         # Needs headers only: refused before a byte of the body is read.
+        *ban_addresses(policy, outside),
         Surface(),
         Identify(
             key_source(policy),
@@ -65,6 +71,7 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
             tenant_table(policy),
             outside.clock,
         ),
+        *ban_keys(policy, outside),
         Relay(frozenset(policy.ledger.readers_of_all)),
         Catalog(models, access, outside.clock),
         # Needs the body.
@@ -85,12 +92,34 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
 
 
 def govern(policy: Policy, outside: Outside) -> Sequence[Filter]:
-    """Count and limit, if the policy has limits. Raises: PolicyError when nothing keeps count."""
-    if not policy.limits:
+    """Count prompts, refuse long ones, and limit, as far as the policy does. Raises: PolicyError when
+    nothing keeps count."""
+    guards = policy.guards.long_prompts
+    if not policy.limits and guards is None:
         return ()
     if outside.governance is None:
         raise PolicyError("limits: there is nothing here to count with")
-    return outside.governance.filters(policy, outside.engines, outside.clock)
+    count, *limits = outside.governance.filters(policy, outside.engines, outside.clock)
+    long = (LongPrompts(guards.rule(), find_guard(outside)),) if guards else ()
+    return (count, *long, *(limits if policy.limits else ()))
+
+
+def ban_addresses(policy: Policy, outside: Outside) -> Sequence[Filter]:
+    """Look for banned addresses, and count refusals, if the policy wants it. Raises: PolicyError."""
+    refusals = policy.guards.refusals
+    return (BannedAddress(refusals.rule(), find_guard(outside)),) if refusals else ()
+
+
+def ban_keys(policy: Policy, outside: Outside) -> Sequence[Filter]:
+    """Look for banned keys and users. Raises: PolicyError."""
+    return (BannedKey(find_guard(outside)),) if policy.guards.refusals else ()
+
+
+def find_guard(outside: Outside) -> Guard:
+    """Raises: PolicyError when nobody guards here."""
+    if outside.guard is None:
+        raise PolicyError("guards: there is nobody here to ban")
+    return outside.guard
 
 
 def consult(policy: Policy, outside: Outside) -> Sequence[Filter]:

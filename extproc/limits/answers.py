@@ -30,11 +30,12 @@ def make_verdict(
     admitted: bool,
     repeated: bool = False,
     settlement: Settlement | None = None,
+    waits: bool = False,
 ) -> Verdict:
     """The wait of the whole is the longest of those that refuse it."""
     standings = tuple(map(make_standing, charges, rows))
     if admitted:
         return Verdict(True, standings, 0.0, repeated, "", settlement)
-    waits = [one.retry_after_s for one in standings if one.blocking and not one.limit.shadow]
-    never = None in waits
-    return Verdict(False, standings, None if never else max(wait or 0.0 for wait in waits))
+    pauses = [one.retry_after_s for one in standings if one.blocking and not one.limit.shadow]
+    longest_s = None if None in pauses else max(pause or 0.0 for pause in pauses)
+    return Verdict(False, standings, longest_s, waits=waits)

@@ -5,7 +5,7 @@ none; settling it puts the truth in its place. Both are known by the *settle key
 once for each request, so both may be repeated: the second time changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -84,6 +84,8 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Percent of a budget, such as 50, 80, 100: passing one is told once in each period."""
     cached_weight: float = 1.0
     """What a prompt token counts that the engine found in its cache: 0 to 1, in thousandths."""
+    wait_s: float = 0.0
+    """How long a request may wait for room in it instead of being refused; 0: there is no line."""
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -94,6 +96,33 @@ class Charge(msgspec.Struct, frozen=True):
     """Whose count it is: "acme/alice". Empty for a limit on everybody."""
     amount: int
     """To reserve, in the limit's unit. 1 for requests and for what runs at once."""
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """What a request shows that minds the lines before limits, and may stand in them."""
+
+    worker: str
+    """Who is called when its turn may have come."""
+    priority: str
+    """Its class: each has turns by its weight."""
+    weight: int
+    tenant: str
+    """Within a class, tenants have turns by what they ask for."""
+    joins: bool = True
+    """Take a place in line when there is no room. Without it one is only told how long it would take."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a request stands in a line."""
+
+    line: str
+    """Name and scope of the limit: "slots:acme"."""
+    priority: str
+    settle_key: str
+    worker: str
+    cost: int
+    """What it asks of the limit, 1 at least."""
+    tenant: str
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -169,6 +198,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The counters could not be reached, and this is how the verdict came about."""
     settlement: Settlement | None = None
     """The request had been settled before this reservation arrived: that has been made up for now."""
+    waits: bool = False
+    """Refused for now; it stands in line, and its worker will be called."""
 
     @property
     def blocking(self) -> tuple[Standing, ...]:
@@ -186,12 +217,23 @@ class Counters(Protocol):
     been done all the same, and the same call with the same key is safe."""
 
     async def reserve(
-        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool = False
+        self,
+        settle_key: str,
+        charges: Sequence[Charge],
+        lease_s: float,
+        *,
+        late: bool = False,
+        ticket: Ticket | None = None,
     ) -> Verdict:
         """Take every charge, or none of them, in one step. A refusal leaves no trace.
 
         Places in semaphores fall free after `lease_s` unless renewed; everything else stays taken
         until it is settled. `late` is for what was admitted elsewhere: it is taken, fit or not.
+
+        With a ticket, nobody passes whom others wait before: a limit with a line has room only for
+        the first in it. Who joins stands in the lines of all limits that refuse it, if each of them
+        has one, and the standings tell how long it will probably take. Without a ticket, as for more
+        of what has begun, lines do not matter.
 
         Raises:
             ValueError: Two charges are for the same limit and scope, or an amount is below zero.
@@ -220,3 +262,33 @@ class Counters(Protocol):
     async def reset(self, name: str, scope: str) -> bool:
         """Forget what is taken. False when nothing was known."""
         ...
+
+    async def leave(self, places: Sequence[Place]) -> None:
+        """Give up places in lines. Unknown ones do not matter."""
+        ...
+
+    def listen(self, hear: Callable[[Place], object]) -> None:
+        """Tell who is to be called: `hear` gets the place of a request that came first or for which
+        there may be room. It is to reserve again then, and to leave if it is not there any more."""
+        ...
+
+
+def find_places(settle_key: str, charges: Sequence[Charge], ticket: Ticket) -> tuple[Place, ...]:
+    """Name the places that a request may have."""
+    return tuple(
+        Place(
+            f"{one.limit.name}:{one.scope}",
+            ticket.priority,
+            settle_key,
+            ticket.worker,
+            max(1, one.amount),
+            ticket.tenant,
+        )
+        for one in charges
+        if has_line(one.limit)
+    )
+
+
+def has_line(limit: Limit) -> bool:
+    """Say whether requests may wait for room in it."""
+    return limit.wait_s > 0 and not limit.shadow

@@ -79,6 +79,11 @@ class Bucket(msgspec.Struct, frozen=True):
             return 0
         return self.at_us + self.rule.rate.time_us(self.level - room) - now_us
 
+    def expect_us(self, amount: int, count: int, before: int, now_us: int) -> int:
+        del count
+        wait_us = self.wait_us(amount, now_us)
+        return wait_us if wait_us == NEVER else wait_us + self.rule.rate.time_us(before)
+
     def take(self, hold: Hold) -> tuple["Bucket", Hold]:
         hold = msgspec.structs.replace(hold, mark=self.poured + hold.amount)
         level, poured = self.level + hold.amount, self.poured + hold.amount

@@ -45,6 +45,11 @@ class Budget(msgspec.Struct, frozen=True):
             return NEVER
         return 0 if self.charged + amount <= self.rule.capacity else self.end_us - now_us
 
+    def expect_us(self, amount: int, count: int, before: int, now_us: int) -> int:
+        """A new period has room for all."""
+        del count, before
+        return self.wait_us(amount, now_us)
+
     def take(self, hold: Hold) -> tuple["Budget", Hold]:
         """The mark is when the period began."""
         hold = msgspec.structs.replace(hold, mark=self.start_us)

@@ -24,8 +24,6 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     models: frozenset[str] = frozenset()
     pools: frozenset[str] = frozenset()
     operations: frozenset[str] = frozenset()
-    wait_s: float = 0.0
-    """How long a request may wait for this limit instead of being refused."""
     stop: bool = False
     """Whether an answer that outruns it is ended midway."""
     ample: int = 0

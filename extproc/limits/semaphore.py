@@ -57,6 +57,12 @@ class Semaphore(msgspec.Struct, frozen=True):
             return max(1, usual_us * excess // self.rule.capacity)
         return self.leases[0][0] - now_us
 
+    def expect_us(self, amount: int, count: int, before: int, now_us: int) -> int:
+        """A guess: releases come evenly."""
+        del before
+        usual_us = self.usual_at(now_us)
+        return self.wait_us(amount + count, now_us) if usual_us else 0
+
     def take(self, hold: Hold) -> tuple["Semaphore", Hold]:
         leases = tuple(sorted((*self.leases, (hold.until_us, hold.settle_key))))
         return msgspec.structs.replace(self, leases=leases), hold

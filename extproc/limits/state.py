@@ -35,6 +35,11 @@ class State(Protocol):
         """0 when it fits now; how long until it does; NEVER."""
         ...
 
+    def expect_us(self, amount: int, count: int, before: int, now_us: int) -> int:
+        """The same behind so many others who want `before` together: a guess. 0 when nobody can
+        know; NEVER."""
+        ...
+
     def take(self, hold: Hold) -> tuple["State", Hold]:
         """With the hold taken, fit or not; and the hold with its mark."""
         ...

@@ -74,6 +74,14 @@ class Window(msgspec.Struct, frozen=True):
                 return self.end_us(slot) - now_us
         return 0
 
+    def expect_us(self, amount: int, count: int, before: int, now_us: int) -> int:
+        """As if all that is taken came back evenly."""
+        del count
+        wait_us = self.wait_us(amount, now_us)
+        if wait_us == NEVER:
+            return NEVER
+        return wait_us + int(before / self.rule.capacity * (SLOTS * self.rule.slot_us))
+
     def take(self, hold: Hold) -> tuple["Window", Hold]:
         """The mark is when the slot began."""
         hold = msgspec.structs.replace(hold, mark=self.current * self.rule.slot_us)

@@ -164,6 +164,7 @@ class LimitPolicy(Strict):
             on_fault=self.on_fault,
             alerts=tuple(sorted(self.alerts)),
             cached_weight=self.cached_weight,
+            wait_s=self.wait_s,
         )
 
     def reach(self) -> Reach:
@@ -179,7 +180,6 @@ class LimitPolicy(Strict):
             models=frozenset(self.models),
             pools=frozenset(self.pools),
             operations=frozenset(self.operations),
-            wait_s=self.wait_s,
             stop=self.stop,
         )
 

@@ -15,6 +15,7 @@ from extproc.policy.access import AccessPolicy
 from extproc.policy.alerts import AlertsPolicy
 from extproc.policy.base import Place, Strict
 from extproc.policy.catalog import ModelPolicy, PoolPolicy
+from extproc.policy.guards import GuardsPolicy
 from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
 from extproc.policy.ledger import LedgerPolicy
 from extproc.policy.limits import LimitPolicy
@@ -35,6 +36,7 @@ class Policy(Strict):
     models: tuple[ModelPolicy, ...] = ()
     access: AccessPolicy = AccessPolicy()
     limits: tuple[LimitPolicy, ...] = ()
+    guards: GuardsPolicy = GuardsPolicy()
     alerts: AlertsPolicy = AlertsPolicy()
     ledger: LedgerPolicy = LedgerPolicy()
     _version: str = PrivateAttr("")

@@ -19,7 +19,7 @@ USUAL_RATIO = 1.5
 
 def settle_config(policy: Policy) -> config.Config:
     """Compile a policy that was loaded with its secrets. Raises: PolicyError when it was not."""
-    alerts, ledger = policy.alerts, policy.ledger
+    alerts, ledger, kept = policy.alerts, policy.ledger, policy.ledger.retention
     drift = alerts.drift or DriftPolicy()
     return config.Config(
         policy=policy.version,
@@ -27,7 +27,7 @@ def settle_config(policy: Policy) -> config.Config:
         webhooks=tuple(webhook(each) for each in alerts.webhooks),
         cost_rules=tuple(cost_rule(rule) for rule in alerts.cost),
         drift=config.Drift(drift.tokens, drift.share, drift.for_s),
-        retention=config.Retention(ledger.retention.default_days, dict(ledger.retention.regions)),
+        retention=config.Retention(kept.default_days, dict(kept.regions), kept.by_hand),
         readers_of_all=frozenset(ledger.readers_of_all),
         root_interval_s=ledger.root_interval_s or USUAL.root_interval_s,
         reconcile_interval_s=ledger.reconcile_interval_s or USUAL.reconcile_interval_s,

@@ -86,6 +86,11 @@ local function make_bucket()
     return s.at + draining_us(s, s.level - room) - NOW
   end
 
+  local function expect(s, amount, count, before)
+    local first = wait(s, amount)
+    return first == NEVER and NEVER or first + draining_us(s, before)
+  end
+
   local function take(s, amount)
     s.level, s.poured = s.level + amount, s.poured + amount
     return s.poured
@@ -128,7 +133,7 @@ local function make_bucket()
   end
 
   return {
-    anew = anew, load = load, state = state, wait = wait, take = take, reset = reset,
-    life = reset, remaining = remaining, settle = settle, pack = pack,
+    anew = anew, load = load, state = state, wait = wait, expect = expect, take = take,
+    reset = reset, life = reset, remaining = remaining, settle = settle, pack = pack,
   }
 end

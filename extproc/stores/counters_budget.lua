@@ -46,6 +46,10 @@ local function make_budget()
     return s.charged + amount <= s.capacity and 0 or s.finish - NOW
   end
 
+  local function expect(s, amount)
+    return wait(s, amount)
+  end
+
   local function take(s, amount)
     s.charged = s.charged + amount
     return s.start
@@ -84,7 +88,7 @@ local function make_budget()
   end
 
   return {
-    anew = anew, load = load, state = state, wait = wait, take = take, reset = reset,
-    life = reset, remaining = remaining, settle = settle, pack = pack,
+    anew = anew, load = load, state = state, wait = wait, expect = expect, take = take,
+    reset = reset, life = reset, remaining = remaining, settle = settle, pack = pack,
   }
 end

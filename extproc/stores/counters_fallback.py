@@ -8,6 +8,9 @@ Every process begins an outage with its whole share, so around its beginning up 
 pass. What was admitted meanwhile is sent when the counters are back, and so are settlements: then they
 hold what has really been used. What was sent and not answered may have been done; it is sent again
 under the same key, which makes it count once.
+
+Lines before limits are then each worker's own. Who stands in one asks again from time to time, and so
+gets into those of the others when the counters are back, behind whoever came there sooner.
 """
 
 import asyncio
@@ -18,7 +21,18 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from extproc.errors import CountersFaultError
-from extproc.limits.base import Charge, Counters, Limit, Settlement, Spent, Standing, Verdict
+from extproc.limits.base import (
+    Charge,
+    Counters,
+    Limit,
+    Place,
+    Settlement,
+    Spent,
+    Standing,
+    Ticket,
+    Verdict,
+    find_places,
+)
 from extproc.limits.breaker import Breaker
 from extproc.limits.degraded import (
     RETRY_S,
@@ -49,6 +63,8 @@ class Missed(msgspec.Struct, frozen=True):
     charges: tuple[Charge, ...] | None = None
     lease_s: float = 0.0
     spent: Spent | None = None
+    forget: bool = False
+    """Its key may come again: whoever waits asks more than once."""
 
 
 class LocalFallback:
@@ -86,12 +102,22 @@ class LocalFallback:
         return len(self._missed)
 
     async def reserve(
-        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool = False
+        self,
+        settle_key: str,
+        charges: Sequence[Charge],
+        lease_s: float,
+        *,
+        late: bool = False,
+        ticket: Ticket | None = None,
     ) -> Verdict:
         tried = not self._breaker.open
         if tried:
+            if ticket and self._missed:
+                self._take_back(settle_key)
             try:
-                verdict = await self._shared.reserve(settle_key, charges, lease_s, late=late)
+                verdict = await self._shared.reserve(
+                    settle_key, charges, lease_s, late=late, ticket=ticket
+                )
             except CountersFaultError as exc:
                 self._note_fault(exc)
             except asyncio.CancelledError:
@@ -99,13 +125,28 @@ class LocalFallback:
                 raise
             else:
                 self._note_answer()
+                if ticket and self._local.waiting:  # it may have stood in line here meanwhile
+                    await self._local.leave(find_places(settle_key, charges, ticket))
                 return verdict
-        verdict = await self._decide(settle_key, charges, lease_s, late=late)
+        verdict = await self._decide(settle_key, charges, lease_s, late, ticket)
         if verdict.admitted:
             self._miss(Missed(settle_key, tuple(charges), lease_s))
         elif tried:
-            self._miss(Missed(settle_key))
+            self._miss(Missed(settle_key, forget=ticket is not None))
         return verdict
+
+    async def leave(self, places: Sequence[Place]) -> None:
+        await self._local.leave(places)
+        if self._breaker.open:
+            return
+        try:
+            await self._shared.leave(places)
+        except CountersFaultError as exc:
+            self._note_fault(exc)  # it is called in vain once, and leaves then
+
+    def listen(self, hear: Callable[[Place], object]) -> None:
+        self._local.listen(hear)
+        self._shared.listen(hear)
 
     async def settle(
         self, settle_key: str, spent: Spent | None, *, forget: bool = False
@@ -159,7 +200,12 @@ class LocalFallback:
                 await self._work.wait()
 
     async def _decide(
-        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool
+        self,
+        settle_key: str,
+        charges: Sequence[Charge],
+        lease_s: float,
+        late: bool,
+        ticket: Ticket | None,
     ) -> Verdict:
         """Decide without the shared counters, as each limit wants it."""
         if not late and any(is_denied(charge) for charge in charges):
@@ -169,7 +215,7 @@ class LocalFallback:
         if not local:
             return Verdict(True, tuple(map(let_pass, charges)), degraded="open")
         shares = [Charge(self._share(one.limit), one.scope, one.amount) for one in local]
-        verdict = await self._local.reserve(settle_key, shares, lease_s, late=late)
+        verdict = await self._local.reserve(settle_key, shares, lease_s, late=late, ticket=ticket)
         judged = iter(verdict.standings)
         standings = tuple(
             restore(charge, next(judged)) if charge.limit.on_fault == "local" else let_pass(charge)
@@ -196,6 +242,11 @@ class LocalFallback:
         if self._breaker.well():
             log.warning(Event.COUNTERS_BACK, missed=len(self._missed))
 
+    def _take_back(self, settle_key: str) -> None:
+        """It asks again under its key: what should have been given back may be its own now."""
+        kept = (one for one in self._missed if not (one.forget and one.settle_key == settle_key))
+        self._missed = deque(kept)
+
     def _miss(self, missed: Missed) -> None:
         if len(self._missed) >= BACKLOG:
             self._missed.popleft()
@@ -216,7 +267,9 @@ class LocalFallback:
         settlement: Settlement | None
         try:
             if missed.charges is None:
-                settlement = await self._shared.settle(missed.settle_key, missed.spent)
+                settlement = await self._shared.settle(
+                    missed.settle_key, missed.spent, forget=missed.forget
+                )
             else:
                 verdict = await self._shared.reserve(
                     missed.settle_key, missed.charges, missed.lease_s, late=True

@@ -14,18 +14,21 @@ from extproc.limits.base import (
     LONGEST_LEASE_S,
     Charge,
     Limit,
+    Place,
     Settled,
     Settlement,
     Spent,
     Standing,
+    Ticket,
     Unit,
     Verdict,
 )
 from extproc.limits.rate import SECOND_US
 from extproc.limits.rules import KINDS, AnyRule, Ready, Rules, count
 from extproc.limits.semaphore import Semaphore
-from extproc.limits.state import Hold, State
+from extproc.limits.state import NEVER, Hold, State
 from extproc.stores.expiring import Expiring
+from extproc.stores.lines_memory import MemoryLines, Stand
 
 OPEN_US = 24 * 3600 * SECOND_US
 """Within this a request can be settled, and for as long as its limits remember it if that is more."""
@@ -66,6 +69,7 @@ class Offer(msgspec.Struct, frozen=True):
     key: str
     state: State
     wait_us: int
+    stand: Stand | None = None
 
     @property
     def refuses(self) -> bool:
@@ -86,6 +90,7 @@ class MemoryCounters:
         self._states: Expiring[State] = Expiring(most)
         self._open: Expiring[Record] = Expiring(most)
         self._settled: Expiring[Record] = Expiring(most)
+        self._lines = MemoryLines()
 
     def __len__(self) -> int:
         """Scopes in which something is taken, and some that the hand has yet to sweep out."""
@@ -100,8 +105,25 @@ class MemoryCounters:
         """Say whether a request of this key was admitted here and is not settled yet."""
         return self._open.get(settle_key) is not None
 
+    @property
+    def waiting(self) -> int:
+        """How many places are taken in lines."""
+        return len(self._lines)
+
+    def listen(self, hear: Callable[[Place], object]) -> None:
+        self._lines.listen(hear)
+
+    async def leave(self, places: Sequence[Place]) -> None:
+        self._lines.leave(places)
+
     async def reserve(
-        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool = False
+        self,
+        settle_key: str,
+        charges: Sequence[Charge],
+        lease_s: float,
+        *,
+        late: bool = False,
+        ticket: Ticket | None = None,
     ) -> Verdict:
         now_us = self._clock()
         wanted = self._rules.of(charges)
@@ -112,11 +134,14 @@ class MemoryCounters:
             offers = self._offer(charges, wanted, now_us, repeated=True)
             rows = [offer.row(now_us) for offer in offers]
             return make_verdict(charges, rows, admitted=True, repeated=True, settlement=settlement)
+        if ticket and not late:
+            offers = self._queue(settle_key, offers, ticket, now_us)
         admitted = late or not any(offer.refuses for offer in offers)
         if admitted:
             offers = self._take(settle_key, offers, lease_s, now_us)
         rows = [offer.row(now_us) for offer in offers]
-        return make_verdict(charges, rows, admitted=admitted)
+        waits = not admitted and ticket is not None and ticket.joins and self._join(offers)
+        return make_verdict(charges, rows, admitted=admitted, waits=waits)
 
     async def settle(
         self, settle_key: str, spent: Spent | None, *, forget: bool = False
@@ -170,11 +195,16 @@ class MemoryCounters:
         return sorted(found)
 
     async def reset(self, name: str, scope: str) -> bool:
-        return sum(self._states.drop(f"{kind}:{name}:{scope}") for kind in KINDS) > 0
+        found = sum(self._states.drop(f"{kind}:{name}:{scope}") for kind in KINDS) > 0
+        self._lines.call(f"{name}:{scope}")
+        return found
 
     def _find(self, settle_key: str, now_us: int) -> Record | None:
-        record = self._open.get(settle_key) or self._settled.get(settle_key)
-        return record if record and record.expires_us > now_us else None
+        for records in (self._open, self._settled):
+            record = records.get(settle_key)
+            if record and record.expires_us > now_us:
+                return record
+        return None
 
     def _put(self, key: str, state: State, now_us: int) -> int:
         """Returns when it will be gone."""
@@ -197,6 +227,33 @@ class MemoryCounters:
             offers.append(Offer(charge, ready, key, state, wait_us))
         return offers
 
+    def _queue(
+        self, settle_key: str, offers: Sequence[Offer], ticket: Ticket, now_us: int
+    ) -> list[Offer]:
+        """Let lines have a say: no room where others are before."""
+        stands = self._lines.find(settle_key, [offer.charge for offer in offers], ticket)
+        queued: list[Offer] = []
+        for offer, stand in zip(offers, stands, strict=True):
+            if stand is None:
+                queued.append(offer)
+                continue
+            wait_us = self._lines.wait_us(stand, offer.state, now_us)
+            queued.append(msgspec.structs.replace(offer, wait_us=wait_us, stand=stand))
+        return queued
+
+    def _join(self, offers: Sequence[Offer]) -> bool:
+        """Stand in the lines of all limits that refuse, or in none if one of them has no line."""
+        stands = [(offer, offer.stand) for offer in offers if offer.stand]
+        if any(o.refuses and (o.stand is None or o.wait_us == NEVER) for o in offers):
+            self._lines.leave(stand.place for _, stand in stands)
+            return False
+        for offer, stand in stands:
+            if offer.refuses:
+                self._lines.refuse(stand)
+            else:
+                self._lines.step_aside(stand)
+        return True
+
     def _take(
         self, settle_key: str, offers: Sequence[Offer], lease_s: float, now_us: int
     ) -> list[Offer]:
@@ -216,6 +273,10 @@ class MemoryCounters:
             expires_us = max(expires_us, self._put(offer.key, state, now_us))
             taken.append(Taken(offer.key, limit.unit, ready.discount, ready.rule, hold))
             after.append(Offer(offer.charge, ready, offer.key, state, 0))
+            if offer.stand:
+                # Only semaphores can tell without knowing what the next one wants.
+                more = limit.unit is not Unit.CONCURRENT or state.look(now_us).remaining > 0
+                self._lines.admit(offer.stand, now_us, more=more)
         self._open.put(settle_key, Record(expires_us, tuple(taken)), expires_us, now_us)
         return after
 
@@ -232,6 +293,7 @@ class MemoryCounters:
                 self._put(one.key, state, now_us)
             _, name, scope = one.key.split(":", 2)
             limits.append(Settled(name, scope, one.unit, one.hold.amount, used, crossed))
+            self._lines.call(f"{name}:{scope}")
         expires_us = now_us + SETTLED_US
         self._open.drop(settle_key)
         record = Record(expires_us, settled=True)

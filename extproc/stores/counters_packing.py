@@ -4,9 +4,10 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from extproc.limits.answers import Row
-from extproc.limits.base import Limit, Settled, Spent, Unit
+from extproc.limits.base import Limit, Place, Settled, Spent, Ticket, Unit, has_line
 from extproc.limits.bucket import BucketRule
 from extproc.limits.budget import BudgetRule
+from extproc.limits.queue import name_of, read_name
 from extproc.limits.rules import Ready
 from extproc.limits.semaphore import SemaphoreRule
 from extproc.limits.window import WindowRule
@@ -21,7 +22,7 @@ UNITS = (
 )
 """In the order of their numbers, from 1."""
 BUCKET, WINDOW, SEMAPHORE, BUDGET = 1, 2, 3, 4
-STRICT, SHADOW = 1, 2
+STRICT, SHADOW, QUEUED = 1, 2, 4
 
 RULE = struct.Struct("<BBBHddddd")
 """Kind, unit, flags, discount, capacity, and four numbers of the kind's own."""
@@ -29,6 +30,8 @@ AMOUNT = struct.Struct("<dB")
 """What is reserved, and how many bytes of alert levels follow."""
 ROW = struct.Struct("<ddd")
 SPENT = struct.Struct("<Bdddd")
+TICKET = struct.Struct("<dB")
+"""Weight, and whether it joins."""
 SETTLED = struct.Struct("<dd")
 """Reserved and used, behind a byte for the unit; alert levels follow."""
 NOTHING_SPENT = SPENT.pack(0, 0, 0, 0, 0)
@@ -73,7 +76,7 @@ def pack_budget(ready: Ready, rule: BudgetRule, amount: int, now_us: int) -> byt
 
 def pack(ready: Ready, kind: int, capacity: int, own: tuple[int, int, int, int]) -> bytes:
     limit = ready.limit
-    flags = STRICT * limit.strict + SHADOW * limit.shadow
+    flags = STRICT * limit.strict + SHADOW * limit.shadow + QUEUED * has_line(limit)
     return RULE.pack(
         kind, UNITS.index(limit.unit) + 1, flags, ready.discount, float(capacity), *own
     )
@@ -82,6 +85,22 @@ def pack(ready: Ready, kind: int, capacity: int, own: tuple[int, int, int, int])
 def pack_keys(keys: Sequence[bytes]) -> bytes:
     """Their lengths, and then all of them."""
     return struct.pack(f"<{len(keys)}H", *map(len, keys)) + b"".join(keys)
+
+
+def pack_ticket(ticket: Ticket) -> tuple[bytes, ...]:
+    texts = (ticket.worker, ticket.priority, ticket.tenant)
+    packed = TICKET.pack(ticket.weight, ticket.joins)
+    return (*(text.encode("utf-8", "surrogatepass") for text in texts), packed)
+
+
+def pack_name(place: Place) -> bytes:
+    return name_of(place).encode("utf-8", "surrogatepass")
+
+
+def unpack_call(packed: bytes) -> Place:
+    """Read whom a script calls."""
+    line, priority, name = packed.decode("utf-8", "surrogatepass").split("\0")
+    return read_name(line, priority, name)
 
 
 def pack_spent(spent: Spent | None) -> bytes:

@@ -17,7 +17,17 @@ import msgspec
 
 from extproc.errors import CountersFaultError
 from extproc.limits.answers import make_standing, make_verdict
-from extproc.limits.base import LONGEST_LEASE_S, Charge, Limit, Settlement, Spent, Standing, Verdict
+from extproc.limits.base import (
+    LONGEST_LEASE_S,
+    Charge,
+    Limit,
+    Place,
+    Settlement,
+    Spent,
+    Standing,
+    Ticket,
+    Verdict,
+)
 from extproc.limits.rules import KINDS, MOST_CHARGES, Rules
 from extproc.stores.counters_memory import (
     EARLY_US,
@@ -29,11 +39,14 @@ from extproc.stores.counters_memory import (
 from extproc.stores.counters_packing import (
     Packer,
     pack_keys,
+    pack_name,
     pack_spent,
+    pack_ticket,
     unpack_rows,
     unpack_settled,
 )
 from extproc.stores.redis_address import read_url
+from extproc.stores.redis_ear import Ear, open_ear
 from extproc.stores.redis_line import DEADLINE_S, open_line
 from extproc.stores.redis_wire import Command, Reply
 
@@ -42,7 +55,7 @@ PREFIX = "{headgate}:"
 RECORD = "r:"
 HEADER = struct.Struct("<dddddddBB")
 """Now, lease, slack, the three lives of records, the life of leases, a flag, length of the prefix."""
-PARTS = ("common", "bucket", "window", "budget", "semaphore", "record")
+PARTS = ("common", "bucket", "window", "budget", "semaphore", "record", "lines")
 """Of every script, in this order."""
 
 
@@ -70,6 +83,8 @@ LEASES_MS = (LONGEST_LEASE_S + 60) * 1000
 SCAN_COUNT = 1000
 LEASES = "l"
 """The kind of key that a semaphore's leases lie under, beside what it has learned."""
+QUEUE = "q"
+"""The kind of key that a line lies under; see `counters_lines.lua` for what belongs to it."""
 TAKEN = "bwml"
 """Kinds that are there only while something is taken."""
 GLOB = str.maketrans({char: f"\\{char}" for char in "*?[]^\\-"})
@@ -85,10 +100,16 @@ class RedisCounters:
     """Implements `Counters`."""
 
     def __init__(
-        self, line: Caller, prefix: str = PREFIX, clock: Callable[[], int] | None = None
+        self,
+        line: Caller,
+        prefix: str = PREFIX,
+        clock: Callable[[], int] | None = None,
+        ear: Ear | None = None,
     ) -> None:
-        """`clock` is for tests: microseconds since 1970, in place of the server's own."""
+        """`clock` is for tests: microseconds since 1970, in place of the server's own. `ear` hears
+        whose turn it is."""
         self._line = line
+        self._ear = ear
         self._prefix = prefix
         self._prefix_bytes = len(prefix.encode())
         self._clock = clock
@@ -96,9 +117,16 @@ class RedisCounters:
         self._packer = Packer()
         self._reserve, self._settle = read_script("reserve"), read_script("settle")
         self._renew, self._look = read_script("renew"), read_script("look")
+        self._leave = read_script("leave")
 
     async def reserve(
-        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool = False
+        self,
+        settle_key: str,
+        charges: Sequence[Charge],
+        lease_s: float,
+        *,
+        late: bool = False,
+        ticket: Ticket | None = None,
     ) -> Verdict:
         calendar_us = self._calendar_us()
         keys = [self._key(RECORD + settle_key)]
@@ -107,7 +135,11 @@ class RedisCounters:
             keys.append(self._key(key))
             packed.append(self._packer.charge(ready, charge.amount, calendar_us))
         header = self._header(lease_s, special=late)
-        reply = await self._run(self._reserve, keys, header, b"".join(packed), pack_keys(keys[1:]))
+        shown = pack_ticket(ticket) if ticket else ()
+        if ticket and ticket.joins and self._ear:
+            self._ear.open(ticket.worker)
+        arguments = (header, b"".join(packed), pack_keys(keys[1:]), *shown)
+        reply = await self._run(self._reserve, keys, *arguments)
         settlement = None
         if isinstance(reply, list):
             parts = cast("list[bytes]", reply)
@@ -117,7 +149,12 @@ class RedisCounters:
         admitted, repeated = reply[0] == 1, reply[1] == 1
         rows = unpack_rows(reply, 2)
         return make_verdict(
-            charges, rows, admitted=admitted, repeated=repeated, settlement=settlement
+            charges,
+            rows,
+            admitted=admitted,
+            repeated=repeated,
+            settlement=settlement,
+            waits=reply[0] == 2,
         )
 
     async def settle(
@@ -138,6 +175,18 @@ class RedisCounters:
     async def renew(self, settle_key: str, lease_s: float) -> bool:
         key = self._key(RECORD + settle_key)
         return await self._run(self._renew, [key], self._header(lease_s)) == 1
+
+    async def leave(self, places: Sequence[Place]) -> None:
+        if not places:
+            return
+        key = self._key(RECORD + places[0].settle_key)
+        keys = [key, *(self._key(f"{QUEUE}:{place.line}") for place in places)]
+        names = [part for at in places for part in (at.priority.encode(), pack_name(at))]
+        await self._run(self._leave, keys, self._header(), *names)
+
+    def listen(self, hear: Callable[[Place], object]) -> None:
+        if self._ear:
+            self._ear.hear = hear
 
     async def look(self, pairs: Sequence[tuple[Limit, str]]) -> tuple[Standing, ...]:
         """A call for each hundred pairs: nobody else is served while a script runs."""
@@ -218,5 +267,6 @@ async def open_counters(
     Raises:
         ValueError, OSError: There is something wrong with the URL.
     """
-    async with open_line(read_url(url), prefix, deadline_s) as line:
-        yield RedisCounters(line, prefix, clock)
+    address = read_url(url)
+    async with open_line(address, prefix, deadline_s) as line, open_ear(address, prefix) as ear:
+        yield RedisCounters(line, prefix, clock, ear)

@@ -1,11 +1,13 @@
 -- reserve, by force when the flag is set: KEYS are the record and then one state for each charge. ARGV[2] has the charges, ARGV[3] the
--- keys of the states once more, for the record. Answers a string: whether admitted, whether it had been
--- before, and (remaining, reset, wait) for each charge; when the settlement was here first, a list of
--- that string and what `settle` answers.
+-- keys of the states once more, for the record; a ticket follows if lines matter: worker, class, tenant,
+-- weight and whether it joins. Answers a string: 1 for admitted, 2 for standing in line, whether it had
+-- been admitted before, and (remaining, reset, wait) for each charge; when the settlement was here first,
+-- a list of that string and what `settle` answers.
 local values = redis.call("MGET", unpack(KEYS))
 local size = #KEYS - 1
 local status, spent = find(values[1])
 local states, refused = {}, false
+local lines = ARGV[4] and not status and FLAG == 0 and make_lines(ARGV[4], ARGV[5], ARGV[6], ARGV[7])
 
 local position = 1
 for index = 1, size do
@@ -13,9 +15,12 @@ for index = 1, size do
     struct.unpack(CHARGE, ARGV[2], position)
   local algorithm, key = find_algorithm(kind), KEYS[index + 1]
   local s = algorithm.state(values[index + 1], key, capacity, a, b, c, d, alerts)
-  s.kind, s.amount, s.shadow = algorithm, amount, flags >= SHADOW
+  s.kind, s.amount, s.shadow = algorithm, amount, flags % QUEUED >= SHADOW
   if not status or status == "E" then
     s.wait = algorithm.wait(s, amount)
+    if lines and flags >= QUEUED then
+      lines.judge(s, key)
+    end
     refused = refused or (s.wait ~= 0 and not s.shadow)
   end
   states[index], position = s, finish
@@ -69,7 +74,11 @@ if status == "E" then
   answer = make_up()
 elseif not status and admitted then
   take_all()
+  if lines then
+    lines.admit(states)
+  end
 end
+local waits = not admitted and lines and lines.refuse(states)
 
 local rows = {}
 for index = 1, size do
@@ -78,7 +87,7 @@ for index = 1, size do
   rows[base - 2], rows[base - 1], rows[base] = s.kind.remaining(s), s.kind.reset(s), s.wait
 end
 local format = "<BB" .. ("d"):rep(3 * size)
-local packed = struct.pack(format, admitted and 1 or 0, status and 1 or 0, unpack(rows))
+local packed = struct.pack(format, admitted and 1 or (waits and 2 or 0), status and 1 or 0, unpack(rows))
 if answer then
   answer[1] = packed
   return answer

@@ -42,6 +42,10 @@ local function make_semaphore()
     return tonumber(redis.call("ZRANGE", s.leases, 0, 0, "WITHSCORES")[2]) - NOW
   end
 
+  local function expect(s, amount, count)
+    return s.usual > 0 and wait(s, amount + count) or 0
+  end
+
   local function enter(s)
     redis.call("ZADD", s.leases, NOW + LEASE_US, SETTLE_KEY)
     redis.call("PEXPIRE", s.leases, LEASES_MS)
@@ -88,7 +92,7 @@ local function make_semaphore()
   end
 
   return {
-    anew = anew, load = load, state = state, wait = wait, take = take, reset = reset,
-    life = life, remaining = remaining, settle = settle, pack = pack, renew = renew,
+    anew = anew, load = load, state = state, wait = wait, expect = expect, take = take,
+    reset = reset, life = life, remaining = remaining, settle = settle, pack = pack, renew = renew,
   }
 end

@@ -13,7 +13,7 @@ end
 
 local at, keys, places, marks = read_record(rest)
 local values = #keys > 0 and redis.call("MGET", unpack(keys))
-local answer = { "S" }
+local answer, lines = { "S" }, nil
 for index = 1, #keys do
   local kind, unit, flags, discount, capacity, a, b, c, d, amount =
     struct.unpack(CHARGE, rest, places[index])
@@ -32,6 +32,10 @@ for index = 1, #keys do
     end
   end
   report(answer, key, unit, amount, used, crossed)
+  if flags >= QUEUED then
+    lines = lines or make_lines()
+    lines.wake(key)
+  end
 end
 remember("S", "", FLAG == 0 and SETTLED_US or 0)
 return answer

@@ -19,9 +19,11 @@ from extproc.limits.base import (
     Charge,
     Counters,
     Limit,
+    Place,
     Settlement,
     Spent,
     Standing,
+    Ticket,
     Unit,
     Verdict,
 )
@@ -45,7 +47,13 @@ class ShardedCounters:
         self._home = home
 
     async def reserve(
-        self, settle_key: str, charges: Sequence[Charge], lease_s: float, *, late: bool = False
+        self,
+        settle_key: str,
+        charges: Sequence[Charge],
+        lease_s: float,
+        *,
+        late: bool = False,
+        ticket: Ticket | None = None,
     ) -> Verdict:
         """Raises: ValueError: The charges are for more than one tenant."""
         homes = [self._home(charge.limit, charge.scope) for charge in charges]
@@ -55,16 +63,26 @@ class ShardedCounters:
         common = [one for one, home in zip(charges, homes, strict=True) if not home]
         number = self._number("".join(tenants))
         marked = [*common, Charge(SHARD, str(number), 1)]
-        first = await self._common.reserve(settle_key, marked, lease_s, late=late)
+        first = await self._common.reserve(settle_key, marked, lease_s, late=late, ticket=ticket)
         own = [one for one, home in zip(charges, homes, strict=True) if home]
         if not first.admitted:
             looks = await self._shards[number].look([(one.limit, one.scope) for one in own])
             unasked = [msgspec.structs.replace(look, blocking=False) for look in looks]
             return merge(homes, first, msgspec.structs.replace(first, standings=unasked))
-        second = await self._shards[number].reserve(settle_key, own, lease_s, late=late)
+        second = await self._shards[number].reserve(
+            settle_key, own, lease_s, late=late, ticket=ticket
+        )
         if not second.admitted:
             await self._common.settle(settle_key, None, forget=True)
         return merge(homes, first, second)
+
+    async def leave(self, places: Sequence[Place]) -> None:
+        """Nobody knows here whose line is where; to leave one that is not there does no harm."""
+        await asyncio.gather(*(one.leave(places) for one in (self._common, *self._shards)))
+
+    def listen(self, hear: Callable[[Place], object]) -> None:
+        for one in (self._common, *self._shards):
+            one.listen(hear)
 
     async def settle(
         self, settle_key: str, spent: Spent | None, *, forget: bool = False

@@ -118,6 +118,11 @@ local function make_window()
     return 0
   end
 
+  local function expect(s, amount, count, before)
+    local first = wait(s, amount)
+    return first == NEVER and NEVER or first + floor(before / s.capacity * (SLOTS * s.slot))
+  end
+
   local function take(s, amount)
     change(s, s.current, amount)
     return s.current * s.slot
@@ -143,7 +148,7 @@ local function make_window()
   end
 
   return {
-    anew = anew, load = load, state = state, wait = wait, take = take, reset = reset,
-    life = reset, remaining = remaining, settle = settle, pack = pack,
+    anew = anew, load = load, state = state, wait = wait, expect = expect, take = take,
+    reset = reset, life = reset, remaining = remaining, settle = settle, pack = pack,
   }
 end

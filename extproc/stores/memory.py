@@ -1,10 +1,11 @@
 """Every port in memory: the doubles that tests use, and nothing else does."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from extproc.conditions import Known
 from extproc.errors import AuthorityError
+from extproc.guards.base import Barred, Case
 from extproc.limits.base import Charge, Settlement, Verdict
 from extproc.ports import Ruling
 from extproc.request import Request
@@ -47,6 +48,24 @@ class MemoryLimitMeter:
         assert model
         assert counted_by
         self.ratios.append(ratio)
+
+
+class MemoryGuardMeter:
+    """Keeps the bans that were made, and the requests that met one."""
+
+    def __init__(self) -> None:
+        self.bans: list[Case] = []
+        self.requests: list[Case] = []
+        self.counts: Mapping[tuple[Barred, str], int] = {}
+
+    def banned(self, case: Case) -> None:
+        self.bans.append(case)
+
+    def barred(self, case: Case) -> None:
+        self.requests.append(case)
+
+    def in_force(self, counts: Mapping[tuple[Barred, str], int]) -> None:
+        self.counts = counts
 
 
 class MemoryJournal:

@@ -7,6 +7,7 @@ import sys
 from telemetry.exposition import registry_over
 
 WORK = """
+from extproc.guards.base import Barred, Case
 from extproc.metering import PrometheusMeter
 
 meter = PrometheusMeter()
@@ -15,6 +16,10 @@ meter.decided("forward", 0.003)
 meter.decided("deny", 0.0)
 meter.filter_fault("settle")
 meter.wire_fault("order")
+meter.banned(Case("key:a"))
+meter.barred(Case("address:192.0.2.1"))
+meter.barred(Case("user:acme/ann", Barred.LONG_PROMPTS, shadow=True))
+meter.in_force({(Barred.REQUESTS, "key"): 2})
 meter.metrics.request_bytes.set(42)
 """
 
@@ -30,3 +35,11 @@ def test_what_a_worker_counts_is_what_is_shown(tmp_path):
     assert read("headgate_filter_faults_total", {"filter": "settle"}) == 1
     assert read("headgate_wire_faults_total", {"kind": "order"}) == 1
     assert read("headgate_request_bytes_in_flight", {}) == 42
+    key = {"barred": "requests", "kind": "key"}
+    assert read("headgate_bans_total", {**key, "result": "enforced"}) == 1
+    assert read("headgate_bans_in_force", key) == 2
+    assert read("headgate_bans_in_force", {**key, "kind": "user"}) == 0
+    met = {"barred": "requests", "kind": "address", "result": "refused"}
+    assert read("headgate_banned_requests_total", met) == 1
+    met = {"barred": "long_prompts", "kind": "user", "result": "shadowed"}
+    assert read("headgate_banned_requests_total", met) == 1

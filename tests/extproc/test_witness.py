@@ -57,6 +57,19 @@ def test_a_refusal_named_no_endpoint(endpoints):
 
 
 @pytest.mark.parametrize(
+    ("known", "client_ip"),
+    [({"deny": "invalid_api_key"}, "192.0.2.7"), ({"settle_key": "k1"}, ""), (None, "")],
+)
+def test_of_a_refusal_the_address_is_told(known, client_ip):
+    made = entry(known=known)
+    made.common_properties.downstream_remote_address.socket_address.address = "192.0.2.7"
+    made.common_properties.downstream_direct_remote_address.socket_address.address = "10.0.0.1"
+    (outcome,) = outcomes([made])
+    assert outcome.client_ip == client_ip
+    assert "headgate" in made.common_properties.metadata.filter_metadata or known is None
+
+
+@pytest.mark.parametrize(
     "kind",
     [
         accesslog_pb2.NotSet,

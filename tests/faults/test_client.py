@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from faults.answer import End
-from faults.client import ask
+from faults.client import SENT, ask
 from faults.mix import BY_NAME, Ask
 
 USED = '{"usage": {"prompt_tokens": 5, "completion_tokens": %d}}'
@@ -34,8 +34,9 @@ def event(count):
 
 
 async def seen(shape, *parts, status=200, instead=None):
-    def answer(request):
+    async def answer(request):
         assert request.headers["x-request-id"] == "t-1"
+        await request.extensions["trace"](SENT, {})
         if instead:
             raise instead
         return httpx.Response(status, stream=Script(*parts))

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from ledger.database import open_database
@@ -21,6 +22,11 @@ def row(key="s1", line=None, **said):
     if line is None:
         line = end(key, said={"settle_key": key, **WHO, **WHAT, "price": PRICE, **said})
     return close(Origin(), read_line(line, "f:0", START_MS))
+
+
+def at(time_ms, row):
+    """The same request, at another time."""
+    return replace(row, start_ms=time_ms)
 
 
 def rows(count, first=0):

@@ -161,7 +161,7 @@ def test_what_retention_deleted_cannot_be_written_again(ledger):
     ledger.export()
     database = open_database(ledger.where, writes=True)
     with database.transaction() as connection:
-        trim(connection, "acme", until_seq=2)
+        trim(connection, {"acme": 2})
     database.close()
     ledger.export()
     min(ledger.directory.rglob("part-*")).unlink()

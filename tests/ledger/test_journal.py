@@ -85,6 +85,15 @@ def test_the_next_file_is_opened_after_roll_bytes(tmp_path):
     assert keys == ["s0", "s1", "s2", "s3", "s4"]
 
 
+def test_the_next_file_is_opened_after_an_hour(tmp_path):
+    writer = JournalWriter(tmp_path, start_ns=1, pid=2)
+    for second in (0, 3599, 3600, 3601, 7199, 7300):
+        writer.append(JournalEntry(at=1e9 + second, settle_key=f"s{second}"))
+    writer.close()
+    lines = [len((tmp_path / name).read_bytes().splitlines()) for name in names(tmp_path)]
+    assert lines == [3, 3, 0]
+
+
 def test_when_the_next_file_cannot_be_opened_the_old_one_goes_on(tmp_path):
     writer = JournalWriter(tmp_path, start_ns=1, pid=2, roll_bytes=1)
     (tmp_path / ".1-2-1.jsonl").touch()

@@ -120,12 +120,12 @@ def test_where_and_until(ledger):
 
 
 def test_parquet(ledger, tmp_path):
-    save_parquet(options(ledger), tmp_path / "u.parquet")
+    assert save_parquet(options(ledger), tmp_path / "u.parquet") == 2
     assert [row["tenant"] for row in parquet.read_table(tmp_path / "u.parquet").to_pylist()] == [
         "acme",
         None,
     ]
-    save_parquet(options(ledger, since="2d", until="47h"), tmp_path / "u.parquet")
+    assert save_parquet(options(ledger, since="2d", until="47h"), tmp_path / "u.parquet") == 0
     assert parquet.read_table(tmp_path / "u.parquet").num_rows == 0
 
 

@@ -17,6 +17,7 @@ from ledger.rollup import (
     pack_histogram,
     quantile,
     read_histogram,
+    read_histograms,
     slot_of,
 )
 from ledger.row import Row
@@ -123,3 +124,11 @@ def test_quantiles_are_near_the_nearest_rank(values, share):
 
 def test_a_new_tally_is_nothing():
     assert Tally().sums == [0] * len(SUMS)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 600), st.integers(1, 2**31)), max_size=5))
+def test_histograms_behind_each_other_add_up(histograms):
+    expected = {}
+    for histogram in histograms:
+        merge_histogram(expected, histogram)
+    assert read_histograms(b"".join(map(pack_histogram, histograms))) == expected

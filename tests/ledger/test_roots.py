@@ -146,10 +146,12 @@ def test_what_is_no_document(text):
 @pytest.mark.parametrize(
     "columns",
     [
-        ("acme", "2", b"h", 0, None, 0),
-        ("acme", 2, "h", 0, None, 0),
-        ("acme", 2, b"h", 0, 5, 0),
-        (None, 2, b"h", 0, None, 0),
+        ("acme", "2", b"h", 0, None, 0, None),
+        ("acme", 2, "h", 0, None, 0, None),
+        ("acme", 2, b"h", 0, 5, 0, None),
+        (None, 2, b"h", 0, None, 0, None),
+        ("acme", 2, b"h", 0, None, 0, "[]"),
+        ("acme", 2, b"h", 0, None, 0, 7),
     ],
 )
 def test_a_chain_that_makes_no_sense(columns):

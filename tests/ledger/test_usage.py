@@ -315,7 +315,7 @@ def test_where_entries_are_gone_whole_quarters_are_told(where):
     ledger.close()
     database = open_database(where, writes=True)
     with database.transaction() as connection:
-        trim(connection, "acme", until_seq=2)
+        trim(connection, {"acme": 2})
     question = Question(since=NOON - timedelta(minutes=12), until=NOON)
     with database.transaction() as connection:
         answer = ask(connection, question)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from extproc.cli.rotate import KEPT, ROOM_BYTES, AccessLog, free_bytes
+from extproc.cli.rotate import KEPT, KEPT_BYTES, ROOM_BYTES, ROTATE_S, AccessLog, free_bytes
 from ledger.store import LedgerError
+from tests.ledger.lines import START_MS, end
 
 
 async def reopen_nothing():
@@ -36,6 +37,18 @@ def aside(path):
 async def test_a_log_that_is_not_full_stays(path):
     assert not await log_at(path).rotate(101)
     assert path.read_text() == "x" * 100
+
+
+async def test_a_log_that_is_a_day_old_is_set_aside(path):
+    path.write_bytes(end() + b"\n" + end(start_ms=0))
+    now_s = START_MS / 1000 + ROTATE_S
+    young, old = (
+        AccessLog(path, reopen_nothing, all_of_them, lambda s=s: s) for s in (now_s, now_s + 1)
+    )
+    assert not await young.rotate()
+    assert await old.rotate()
+    path.write_bytes(b"")
+    assert not await old.rotate()
 
 
 async def test_no_log_is_no_fault(tmp_path):
@@ -86,6 +99,19 @@ async def fill(path, log, times):
 async def test_the_oldest_go(path):
     kept = await fill(path, log_at(path), KEPT + 3)
     assert kept == [str(number) for number in range(3, KEPT + 3)]
+
+
+async def test_a_gigabyte_is_enough(path):
+    log = log_at(path)
+    for number in range(6):
+        with path.open("wb") as file:
+            file.truncate(KEPT_BYTES // 4 + number // 4)
+        assert await log.rotate(1)
+    assert len(aside(path)) == 3
+    with path.open("wb") as file:
+        file.truncate(2 * KEPT_BYTES)
+    assert await log.rotate(1)
+    assert len(aside(path)) == 1
 
 
 async def test_what_is_not_in_the_ledger_stays(path):

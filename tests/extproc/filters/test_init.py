@@ -1,6 +1,7 @@
 """The filters together: their order, and whole requests under a small policy."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -9,17 +10,25 @@ import pytest
 import extproc
 from extproc.arrive import HEADERS, arrive
 from extproc.budget import MAX_BODY_BYTES
+from extproc.counting.lasting import Lasting
 from extproc.decision import Relay, Reply
 from extproc.errors import PolicyError, Reason
 from extproc.filters import Outside, build
+from extproc.filters.governance import Governance
+from extproc.guards.guard import Guard
+from extproc.guards.view import View
 from extproc.identity.keys import digest
 from extproc.pipeline import Pipeline
 from extproc.policy.models import Policy
 from extproc.request import Body, Identity, Model, Payload, Prompt, Route, Strip
+from extproc.stores.bans_memory import MemoryBans
+from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.memory import (
     MemoryAuthority,
     MemoryEngines,
+    MemoryGuardMeter,
     MemoryJournal,
+    MemoryLimitMeter,
     MemoryMeter,
 )
 
@@ -106,6 +115,40 @@ def test_an_authority_is_asked_before_anything_is_changed():
 def test_an_authority_that_nobody_can_reach():
     with pytest.raises(PolicyError, match="no way to ask"):
         build(Policy.model_validate(AUTHORITY), Outside(MemoryEngines(), MemoryJournal()))
+
+
+async def guarded(**guards):
+    """Names of the filters under these guards, each with the one before it."""
+    guard = Guard(MemoryCounters(), View(MemoryBans(), MemoryBans()), MemoryGuardMeter())
+    lasting = Lasting()
+    governance = Governance(MemoryCounters(), lasting, MemoryLimitMeter(), print)
+    outside = Outside(MemoryEngines(), MemoryJournal(), governance=governance, guard=guard)
+    policy = Policy.model_validate({**POLICY.model_dump(exclude_none=True), "guards": guards})
+    filters = build(policy, outside)
+    await lasting.close()
+    Pipeline(filters, "v", MemoryMeter())
+    return list(pairwise(["", *(each.name for each in filters)]))
+
+
+async def test_the_banned_are_met_first():
+    found = await guarded(refusals={})
+    assert ("", "banned_address") in found
+    assert ("identify", "banned_key") in found
+    assert ("context", "measure") in found, "nothing is counted for it"
+
+
+async def test_long_prompts_are_refused_once_they_are_counted():
+    found = await guarded(long_prompts={})
+    assert found[0] == ("", "surface")
+    wanted = [("context", "count"), ("count", "long_prompts"), ("long_prompts", "measure")]
+    assert found[10:13] == wanted
+
+
+@pytest.mark.parametrize("name", ["refusals", "long_prompts"])
+def test_guards_that_nobody_can_keep(name):
+    policy = Policy.model_validate({"guards": {name: {}}})
+    with pytest.raises(PolicyError, match=r"nobody here|nothing here"):
+        build(policy, Outside(MemoryEngines(), MemoryJournal()))
 
 
 def test_an_empty_policy_makes_a_pipeline():

@@ -44,7 +44,7 @@ def test_whom_it_is_for():
     }  # fmt: skip
     reach = LimitPolicy.model_validate(written).reach()
     assert (reach.per, reach.tenants, reach.groups) == (("tenant", "model"), {"acme"}, {"dev"})
-    assert (reach.models, reach.operations, reach.wait_s) == ({"m"}, {"chat"}, 2.5)
+    assert (reach.models, reach.operations, reach.limit.wait_s) == ({"m"}, {"chat"}, 2.5)
     assert reach.limit.unit is Unit.COMPLETION_TOKENS
     assert LimitPolicy.model_validate({"name": "l", "concurrent": 1}).reach().per == ()
 

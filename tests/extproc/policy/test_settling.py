@@ -30,7 +30,7 @@ alerts:
     - {name: months, per: month, above_forecast: 2, min_usd: 100, zone: Asia/Shanghai}
   drift: {tokens: 5, share: 0.5, for_s: 1}
 ledger:
-  retention: {default_days: 400, regions: {eu: 180}}
+  retention: {default_days: 400, regions: {eu: 180}, by_hand: true}
   readers_of_all: [finance]
   root_interval_s: 60
   reconcile_interval_s: 1
@@ -70,7 +70,7 @@ def test_all_of_it(tmp_path):
             CostRule("months", 10**14, per="month", above_forecast=2, zone="Asia/Shanghai"),
         ),
         drift=Drift(5, 0.5, 1),
-        retention=Retention(400, {"eu": 180}),
+        retention=Retention(400, {"eu": 180}, by_hand=True),
         readers_of_all=frozenset({"finance"}),
         root_interval_s=60,
         reconcile_interval_s=1,

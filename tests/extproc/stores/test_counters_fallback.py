@@ -267,7 +267,7 @@ async def test_slow(valkey, tmp_path):
 class Broken:
     """Counters of which nothing is heard."""
 
-    async def reserve(self, settle_key, charges, lease_s, *, late=False):
+    async def reserve(self, settle_key, charges, lease_s, **how):
         raise CountersFaultError("gone")
 
     async def settle(self, settle_key, spent, *, forget=False):

@@ -84,6 +84,23 @@ async def test_what_is_idle_vanishes(counters, valkey):
     assert int(valkey.order("STRLEN", "{headgate}:r:k")[1:]) < 10
 
 
+async def test_what_vanished_is_begun_anew_when_the_estimate_was_short(counters, valkey):
+    await counters.reserve("k", ask(leaky(period_s=3600), window(period_s=3600), budget()), 30)
+    for key in ("b:rate:ann", "w:tpd:ann", "m:money:ann"):
+        assert valkey.order("DEL", "{headgate}:" + key) == ":1\r\n"
+    assert len((await counters.settle("k", used(700))).limits) == 3
+    pairs = [(one, "ann") for one in (leaky(period_s=3600), window(period_s=3600), budget())]
+    assert [one.remaining for one in await counters.look(pairs)] == [400, 400, 1000]
+
+
+async def test_an_open_request_is_known_as_long_as_its_limits_remember_it(counters, valkey):
+    await counters.reserve("day", ask(bucket()), 30)
+    await counters.reserve("week", ask(window(period_s=7 * 86_400)), 30)
+    lives_s = [int(valkey.order("TTL", "{headgate}:r:" + key)[1:]) for key in ("day", "week")]
+    assert 86_300 < lives_s[0] <= 86_402
+    assert lives_s[1] > 7 * 86_400
+
+
 async def test_all_given_back_leaves_no_state(counters, valkey):
     await counters.reserve("k", ask(*ALL[:4]), 30)
     await counters.settle("k", None)

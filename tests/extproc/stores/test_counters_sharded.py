@@ -17,8 +17,8 @@ class Faulty(MemoryCounters):
 
     broken = False
 
-    async def reserve(self, settle_key, charges, lease_s, *, late=False):
-        verdict = await super().reserve(settle_key, charges, lease_s, late=late)
+    async def reserve(self, settle_key, charges, lease_s, **how):
+        verdict = await super().reserve(settle_key, charges, lease_s, **how)
         self.check()
         return verdict
 

@@ -1,6 +1,7 @@
 # Written by typings/generate.py.
 from collections.abc import Iterable, Mapping
 
+import envoy.config.core.v3.address_pb2
 import envoy.config.core.v3.base_pb2
 import google.protobuf.wrappers_pb2
 from google.protobuf.internal.containers import (
@@ -38,7 +39,8 @@ class AccessLogCommon(Message):
     response_flags: ResponseFlags
     upstream_request_attempt_count: int
     access_log_type: int
-    def __init__(self, *, metadata: envoy.config.core.v3.base_pb2.Metadata | None = ..., response_flags: ResponseFlags | None = ..., upstream_request_attempt_count: int | None = ..., access_log_type: int | None = ...) -> None: ...
+    downstream_remote_address: envoy.config.core.v3.address_pb2.Address
+    def __init__(self, *, metadata: envoy.config.core.v3.base_pb2.Metadata | None = ..., response_flags: ResponseFlags | None = ..., upstream_request_attempt_count: int | None = ..., access_log_type: int | None = ..., downstream_remote_address: envoy.config.core.v3.address_pb2.Address | None = ...) -> None: ...
 class ResponseFlags(Message):
     no_healthy_upstream: bool
     upstream_connection_failure: bool

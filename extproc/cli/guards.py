@@ -1,0 +1,159 @@
+"""`headgate guards`: who is banned, and banning and pardoning by hand."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from extproc.cli.layout import Layout
+from extproc.cli.limits import DEFAULT_STATE, PATIENCE_S, AsJson, RedisFlag, StateFlag, leave
+from extproc.errors import CountersFaultError, PolicyError
+from extproc.guards.base import BY_HAND, Ban, Bans, Barred, Case
+from extproc.guards.subjects import read_subject
+from extproc.limits.standing import say_duration
+from extproc.policy.guards import LONGEST_S
+from extproc.policy.limits import DURATION, UNITS_S
+from extproc.policy.load import load
+from extproc.policy.status import read_statuses
+from extproc.stores.bans_redis import open_bans
+
+app = typer.Typer(help="Who is banned.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+Subject = Annotated[str, typer.Argument(help="An address, key:ID or user:TENANT/USER.")]
+Length = Annotated[str, typer.Option("--for", help="How long: 30s, 5m, 12h, 7d.")]
+
+
+@app.command("list")
+def list_bans(
+    state: StateFlag = DEFAULT_STATE, redis: RedisFlag = None, as_json: AsJson = False
+) -> None:
+    """List the bans in force, those that end last at the end."""
+
+    async def read(bans: Bans) -> Sequence[Ban]:
+        found = [ban for ban in (await bans.read()).bans if ban.left_s > 0]
+        return sorted(found, key=lambda ban: ban.left_s)
+
+    report(ask(state, redis, read), as_json)
+
+
+@app.command("ban")
+def ban(
+    subject: Subject,
+    length: Length = "1h",
+    state: StateFlag = DEFAULT_STATE,
+    redis: RedisFlag = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refuse all requests of a client from now on, for so long; whatever ban there was ends then."""
+    case, length_s = Case(read(subject), why=BY_HAND), read_length_s(length)
+    made = ask(state, redis, lambda bans: bans.put(case, length_s))
+    if not heeds_bans(state):
+        typer.echo(f"no worker in {state} has `guards: refusals` in its policy", err=True)
+    if as_json:
+        report([made], as_json)
+    else:
+        typer.echo(f"{case.subject} is banned for {say_duration(length_s)}")
+
+
+@app.command("lift")
+def lift(
+    subject: Subject,
+    state: StateFlag = DEFAULT_STATE,
+    redis: RedisFlag = None,
+    as_json: AsJson = False,
+) -> None:
+    """End whatever ban a client has, and forget those before it: the next one is as short as a first."""
+    whom = read(subject)
+
+    async def end(bans: Bans) -> list[Barred]:
+        return [barred for barred in Barred if await bans.lift(Case(whom, barred))]
+
+    ended = ask(state, redis, end)
+    if as_json:
+        typer.echo(json.dumps({"subject": whom, "lifted": [barred.value for barred in ended]}))
+    else:
+        typer.echo(f"{whom} is {'free again' if ended else 'not banned'}")
+    raise typer.Exit(0 if ended else 1)
+
+
+def read(subject: str) -> str:
+    try:
+        return read_subject(subject)
+    except ValueError as exc:
+        leave(str(exc))
+
+
+def read_length_s(text: str) -> int:
+    match = DURATION.fullmatch(text)
+    length_s = int(match[1]) * UNITS_S[match[2]] if match else 0
+    if not 0 < length_s <= LONGEST_S:
+        leave(f"--for {text!r}: write 30s, 5m, 12h or 7d, at most 31d")
+    return length_s
+
+
+def heeds_bans(state: Path) -> bool:
+    """Tell whether a worker there looks for bans. Where none runs, none does yet."""
+    try:
+        served = [
+            load([Path(each) for each in s.directories]) for s in read_statuses(Layout(state).run)
+        ]
+    except PolicyError:
+        return True  # not ours to judge: what is in force may be an earlier version
+    return any(policy.guards.refusals is not None for policy in served)
+
+
+def ask(state: Path, redis: str | None, question: Callable[[Bans], Awaitable[T]]) -> T:
+    """Ask where bans are kept, and leave with one line when nobody answers."""
+
+    async def answer() -> T:
+        url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
+        async with open_bans(url, PATIENCE_S) as bans:
+            return await question(bans)
+
+    try:
+        return asyncio.run(answer())
+    except (CountersFaultError, OSError, ValueError) as exc:
+        leave(f"bans cannot be reached: {exc}")
+
+
+def report(bans: Sequence[Ban], as_json: bool) -> None:
+    if as_json:
+        json.dump([document(each) for each in bans], sys.stdout, indent=2)
+        typer.echo()
+        return
+    if not bans:
+        typer.echo("nobody is banned")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("subject", "from"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("left", "times"):
+        table.add_column(heading, justify="right")
+    table.add_column("why", overflow="fold")
+    for each in bans:
+        why = f"{each.case.why} (shadow)" if each.case.shadow else each.case.why
+        barred = each.case.barred.value.replace("_", " ")
+        left, times = say_duration(each.left_s), str(each.times or "-")
+        table.add_row(each.case.subject, barred, left, times, why)
+    Console().print(table)
+
+
+def document(ban: Ban) -> dict[str, object]:
+    return {
+        "subject": ban.case.subject,
+        "barred": ban.case.barred.value,
+        "since_ms": ban.since_ms,
+        "left_s": round(ban.left_s, 3),
+        "times": ban.times,
+        "why": ban.case.why,
+        "shadow": ban.case.shadow,
+    }
