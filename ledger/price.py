@@ -16,17 +16,17 @@ import msgspec
 
 from ledger.sighting import Labels, Usage
 
-MAX_USD = 100_000
+MAX_USD = 10_000
 """Highest price per million tokens; dearer is a slip of the pen."""
 
 MAX_TOKENS = 2**24
-"""Most tokens of one kind in one request. At the highest price that is 1.7e18 pusd, which fits
-into 64 bits; and it is beyond the context of any model."""
+"""Most tokens of one kind in one request: beyond the context of any model. At the highest price that
+is 1.7e17 pusd, and 64 bits hold the sum of fifty such requests in a quarter of an hour."""
 
 _PRICE = re.compile(
     r"(\d{1,6}(?:\.\d{1,6})?)/(\d{1,6}(?:\.\d{1,6})?)?/(\d{1,6}(?:\.\d{1,6})?)", re.ASCII
 )
-_FITS = 2**62
+_FITS = 2**50
 """Results above are nonsense in the labels: unknown rather than booked."""
 _SMALLEST, _LARGEST = Decimal("1e-6"), Decimal("1e12")
 _CACHED = 4096

@@ -1,5 +1,6 @@
 """Where else a person's name may stand in the state directory, and when it will be gone from there."""
 
+import json
 import re
 from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
@@ -37,7 +38,8 @@ def find_traces(state: Path, user: str) -> Iterator[Trace]:
 
     Somebody of the same name in another tenant is found, too.
     """
-    ways = {re.escape(text) for text in (user.encode(), msgspec.json.encode(user)[1:-1])}
+    in_json = (msgspec.json.encode(user)[1:-1], json.dumps(user)[1:-1].encode())
+    ways = {re.escape(text) for text in (user.encode(), *in_json)}
     word = re.compile(rb"(?<![\w@.-])(?:" + b"|".join(sorted(ways)) + rb")(?![\w@-])")
     for path in sorted(state.rglob("*")):
         if path.is_symlink() or not path.is_file() or path.name in _LEDGER:

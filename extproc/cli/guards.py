@@ -134,7 +134,7 @@ def report(bans: Sequence[Ban], as_json: bool) -> None:
         typer.echo("nobody is banned")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("subject", "from"):
+    for heading in ("subject", "bars"):
         table.add_column(heading, overflow="fold")
     for heading in ("left", "times"):
         table.add_column(heading, justify="right")

@@ -7,6 +7,9 @@
 Any worker may settle, under any policy: the counters know what a settle key has reserved. A request
 that a later filter refuses is settled as well, with nothing used.
 
+Where a limit has a line, a request that it refuses waits for its turn instead, if that is likely to come
+in time (`queueing.py`).
+
 A limit that may stop an answer midway reserves slice by slice while the stream is watched
 (`limits/stop.py`); what is not watched is reserved in full.
 """
@@ -14,21 +17,34 @@ A limit that may stop an answer midway reserves slice by slice while the stream 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import ceil
 from typing import ClassVar
 
 import msgspec
 
 from alerts.alert import Alert
 from extproc.counting.counted import Counted
-from extproc.decision import Decision, Outcome
+from extproc.decision import Decision, Deny, Outcome, Wait
 from extproc.dialects.ending import ending
 from extproc.filter import AnswerMode, BodyTransform, Filter, Shown
+from extproc.filters.queueing import Queue, most_s, shed
 from extproc.limits.amounts import Estimate, spent
-from extproc.limits.base import Algorithm, Charge, Counters, Standing, Unit, Verdict
+from extproc.limits.base import (
+    Algorithm,
+    Charge,
+    Counters,
+    Standing,
+    Ticket,
+    Unit,
+    Verdict,
+    has_line,
+)
 from extproc.limits.notice import notices
+from extproc.limits.patience import patience_s
 from extproc.limits.reach import Reach
 from extproc.limits.standing import refuse, tell
 from extproc.limits.stop import SLICE_TOKENS, Stop
+from extproc.limits.waiting import Asked, Turn
 from extproc.limits.watch import Watched
 from extproc.ports import LimitMeter
 from extproc.request import Body, Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
@@ -57,6 +73,8 @@ class Reserved(Fact, frozen=True):
     watched: tuple[Charge, ...] = ()
     """Charges that are taken slice by slice."""
     degraded: str = ""
+    queued_ms: int = 0
+    """How long it has waited for room."""
 
     def witness(self) -> Mapping[str, Scalar]:
         known: dict[str, Scalar] = {"reserved_tokens": self.tokens, **self.told}
@@ -64,7 +82,21 @@ class Reserved(Fact, frozen=True):
             known["sliced"] = True
         if self.degraded:
             known["limits"] = self.degraded
+        if self.queued_ms:
+            known["queued_ms"] = self.queued_ms
         return known
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a request wants to reserve."""
+
+    request: Request
+    charges: Sequence[Charge]
+    sliced: Sequence[Charge]
+    """Of those the ones that are taken slice by slice."""
+    estimate: Estimate
+    ticket: Ticket | None
+    """If it may wait."""
 
 
 class Limits(Filter):
@@ -80,15 +112,17 @@ class Limits(Filter):
         meter: LimitMeter,
         clock: Callable[[], float],
         alert: Callable[[Alert], object] = lambda _: None,
+        queue: Queue | None = None,
     ) -> None:
         """`alert` is told when a budget reaches one of its levels; `clock` tells seconds since the
-        epoch."""
+        epoch. Without a queue nobody waits."""
         self._reaches = reaches
         self._counters = counters
         self._meter = meter
         self._clock = clock
         self._alert = alert
         self._watch = Watched(reaches)
+        self._queue = queue if any(has_line(reach.limit) for reach in reaches) else None
 
     def wish(self, request: Request) -> AnswerMode:
         needed = self._watch.needed(request.fact(Identity))
@@ -100,6 +134,14 @@ class Limits(Filter):
         met = [reach for reach in self._reaches if reach.covers(identity, model, kind)]
         if not met:
             return request
+        wish = self._wish(request, met)
+        verdict = await self._reserve(wish)
+        if not verdict.admitted and self._queue and patience_s(verdict):
+            return self._wait(self._queue, wish, verdict)
+        return self._end(wish, verdict)
+
+    def _wish(self, request: Request, met: Sequence[Reach]) -> Wish:
+        identity, model = request.fact(Identity), request.fact(Model)
         estimate = estimate_of(request)
         watches = is_watched(request)
         if watches and any(reach.stop for reach in met):
@@ -112,22 +154,44 @@ class Limits(Filter):
             )
             for reach in met
         ]
-        verdict = await self._reserve(request.settle_key, charges)
-        self._meter.reserved(charges, verdict)
-        self._watch.learn(verdict.standings)
-        if not verdict.admitted:
-            return refuse(verdict, {each.limit.name: each.amount for each in charges})
         sliced = [c for c, reach in zip(charges, met, strict=True) if reach.stop and watches]
-        return request.having(take_note(estimate, charges, sliced, verdict))
+        ticket = self._queue.ticket(request) if self._queue else None
+        return Wish(request, charges, sliced, estimate, ticket)
 
-    async def _reserve(self, settle_key: str, charges: Sequence[Charge]) -> Verdict:
-        verdict = await self._counters.reserve(settle_key, charges, LEASE_S)
+    async def _reserve(self, wish: Wish) -> Verdict:
+        verdict = await self._reserve_once(wish)
         for pause_s in GRACE_S:
             if verdict.admitted or not all(map(is_semaphore, verdict.blocking)):
                 break
+            if patience_s(verdict):  # there is a line
+                break
             await asyncio.sleep(pause_s)
-            verdict = await self._counters.reserve(settle_key, charges, LEASE_S)
+            verdict = await self._reserve_once(wish)
         return verdict
+
+    async def _reserve_once(self, wish: Wish) -> Verdict:
+        key = wish.request.settle_key
+        return await self._counters.reserve(key, wish.charges, LEASE_S, ticket=wish.ticket)
+
+    def _wait(self, queue: Queue, wish: Wish, verdict: Verdict) -> Decision:
+        assert wish.ticket
+        asked = queue.ask(wish.request, wish.charges, LEASE_S, wish.ticket)
+        if why := queue.refuses(asked, verdict):
+            return self._end(wish, verdict, Turn(verdict, 0.0, why))
+        return Wait(most_s(asked, verdict), partial(self._stand, queue, wish, asked, verdict))
+
+    async def _stand(self, queue: Queue, wish: Wish, asked: Asked, verdict: Verdict) -> Decision:
+        turn = await queue.wait(asked, verdict)
+        return self._end(wish, turn.verdict, turn)
+
+    def _end(self, wish: Wish, verdict: Verdict, turn: Turn | None = None) -> Request | Deny:
+        charges = wish.charges
+        self._meter.reserved(charges, verdict)
+        self._watch.learn(verdict.standings)
+        if verdict.admitted:
+            return wish.request.having(take_note(wish, verdict, turn))
+        deny = refuse(verdict, {each.limit.name: each.amount for each in charges})
+        return shed(deny, turn.why, turn.waited_s) if turn and turn.why else deny
 
     def transform(self, request: Request) -> BodyTransform | None:
         reserved = request.find(Reserved)
@@ -214,9 +278,13 @@ def estimate_of(request: Request) -> Estimate:
     )
 
 
-def take_note(
-    estimate: Estimate, charges: Sequence[Charge], sliced: Sequence[Charge], verdict: Verdict
-) -> Reserved:
-    tokens = [each.amount for each in charges if each.limit.unit is Unit.TOKENS]
-    told = tell(verdict.standings)
-    return Reserved(max(tokens, default=0), told, estimate, tuple(sliced), verdict.degraded)
+def take_note(wish: Wish, verdict: Verdict, turn: Turn | None) -> Reserved:
+    tokens = [each.amount for each in wish.charges if each.limit.unit is Unit.TOKENS]
+    return Reserved(
+        max(tokens, default=0),
+        tell(verdict.standings),
+        wish.estimate,
+        tuple(wish.sliced),
+        verdict.degraded,
+        ceil(turn.waited_s * 1000) if turn else 0,
+    )

@@ -1,4 +1,4 @@
-"""Whom a limit is for, and whose count a request goes to."""
+"""Whom a limit is for, whose count a request goes to, and which class it has."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,12 +10,9 @@ from extproc.limits.base import Limit
 from extproc.request import Identity, Kind, Model
 
 
-class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit, and the requests it is for. An empty set is no condition."""
+class Whom(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests that something is for. An empty set is no condition."""
 
-    limit: Limit
-    per: tuple[str, ...]
-    """Names of `OWNERS`, all of which make a count; none: everybody shares one."""
     tenants: frozenset[str] = frozenset()
     projects: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
@@ -24,13 +21,9 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     models: frozenset[str] = frozenset()
     pools: frozenset[str] = frozenset()
     operations: frozenset[str] = frozenset()
-    stop: bool = False
-    """Whether an answer that outruns it is ended midway."""
-    ample: int = 0
-    """As long as more than this is left, no single answer can outrun it."""
 
     def covers(self, identity: Identity, model: Model, kind: Kind) -> bool:
-        """Say whether a request counts. About 1 us."""
+        """Say whether a request is meant. About 1 us."""
         return (
             (not self.tenants or identity.tenant in self.tenants)
             and (not self.projects or identity.project in self.projects)
@@ -42,6 +35,18 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
             and (not self.operations or kind.value in self.operations)
         )
 
+
+class Reach(Whom, frozen=True, kw_only=True):
+    """One limit, and the requests it is for."""
+
+    limit: Limit
+    per: tuple[str, ...]
+    """Names of `OWNERS`, all of which make a count; none: everybody shares one."""
+    stop: bool = False
+    """Whether an answer that outruns it is ended midway."""
+    ample: int = 0
+    """As long as more than this is left, no single answer can outrun it."""
+
     def may_cover(self, identity: Identity) -> bool:
         """Say whether a request may count, before its body tells the model."""
         return (not self.tenants or identity.tenant in self.tenants) and (
@@ -51,6 +56,17 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self, identity: Identity, model: Model) -> str:
         """Name the count that a request goes to, such as `acme/alice`."""
         return "/".join([OWNERS[owner](identity, model) for owner in self.per])
+
+
+class Priority(Whom, frozen=True, kw_only=True):
+    """A class of requests, for those that wait in line."""
+
+    name: str
+    weight: int
+
+
+DEFAULT = Priority(name="default", weight=1)
+"""Of whom no class of the policy is for."""
 
 
 def name_user(identity: Identity) -> str:

@@ -9,15 +9,13 @@ Nothing runs here while nobody waits.
 """
 
 import asyncio
-import math
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 import msgspec
 
 from extproc.limits.base import (
-    Algorithm,
     Charge,
     Counters,
     Place,
@@ -25,6 +23,7 @@ from extproc.limits.base import (
     Verdict,
     find_places,
 )
+from extproc.limits.patience import patience_s, time_s
 
 MOST = 1000
 """Requests that wait in one worker. Each is a stream of Envoy's with its body held here; more would not
@@ -107,6 +106,7 @@ class Waiting:
         self._lengths: dict[str, int] = {}
         self._held_bytes = 0
         self._leaving: deque[Place] = deque()
+        self._degraded = ""
         self._work = asyncio.Event()
         self._closed = False
         counters.listen(self._call)
@@ -114,13 +114,18 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._waiters)
 
-    def refuses(self, verdict: Verdict, client_s: float, held_bytes: int) -> Why | None:
+    def refuses(self, asked: Asked, verdict: Verdict) -> Why | None:
         """Say why a request that was refused had better not wait, if so."""
-        if verdict.retry_after_s is None or verdict.retry_after_s > min(
-            patience_s(verdict), client_s
-        ):
+        why = self._judge(asked, verdict)
+        if why:
+            self._meter.shed(asked.ticket.priority, why)
+        return why
+
+    def _judge(self, asked: Asked, verdict: Verdict) -> Why | None:
+        most_s = min(patience_s(verdict), asked.client_s)
+        if verdict.retry_after_s is None or verdict.retry_after_s > most_s:
             return "late"
-        if len(self._waiters) >= self._most or self._held_bytes + held_bytes > MOST_BYTES:
+        if len(self._waiters) >= self._most or self._held_bytes + asked.held_bytes > MOST_BYTES:
             return "full"
         return "draining" if self._closed else None
 
@@ -148,13 +153,12 @@ class Waiting:
             if self._closed:
                 return Turn(verdict, waited_s, "draining")
             waiter.bear(verdict)
+            self._note_fault(verdict)
             if not await self._until_called(waiter, verdict):
                 break
         # The last word says how long it would take now.
         verdict = await self._ask(asked, msgspec.structs.replace(asked.ticket, joins=False))
-        return Turn(
-            verdict, now_s() - waiter.begun_s, None if verdict.admitted else "expired"
-        )
+        return Turn(verdict, now_s() - waiter.begun_s, None if verdict.admitted else "expired")
 
     async def _ask(self, asked: Asked, ticket: Ticket) -> Verdict:
         return await self._counters.reserve(
@@ -197,6 +201,12 @@ class Waiting:
         count = self._lengths[priority] = self._lengths.get(priority, 0) + change
         self._meter.waiting(priority, count)
 
+    def _note_fault(self, verdict: Verdict) -> None:
+        """When other counters answer than before, everybody is to stand in their lines."""
+        if verdict.degraded != self._degraded:
+            self._degraded = verdict.degraded
+            self._ask_again(len(self._waiters))
+
     def _call(self, place: Place) -> None:
         waiter = self._waiters.get(place.settle_key)
         if waiter:
@@ -207,18 +217,16 @@ class Waiting:
 
     async def run(self) -> None:
         """Ask again from time to time, and leave where nobody stands any more, until cancelled."""
+        asked_s = now_s()
         while True:
-            await self._work.wait()
-            await self._give_up()
-            if not self._waiters:
-                self._work.clear()
-                continue
-            self._ask_again(A_FEW)
-            try:
-                async with asyncio.timeout(BEAT_S):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S if self._waiters else None):
                     await self._work.wait()
-            except TimeoutError:
-                pass
+            self._work.clear()
+            await self._give_up()
+            if now_s() >= asked_s + BEAT_S:
+                asked_s = now_s()
+                self._ask_again(A_FEW)
 
     def close(self) -> None:
         """Let nobody wait any more: the worker stops."""
@@ -235,21 +243,6 @@ class Waiting:
             waiter = self._waiters.pop(settle_key)
             self._waiters[settle_key] = waiter
             waiter.called.set()
-
-
-def patience_s(verdict: Verdict) -> float:
-    """How long a request may wait for the limits that refuse it: 0 if one of them has no line."""
-    return min((one.limit.wait_s for one in verdict.blocking), default=0.0)
-
-
-def time_s(verdict: Verdict) -> float:
-    """How long it takes until time alone makes room; places in semaphores come by calls."""
-    waits = (
-        one.retry_after_s or 0.0
-        for one in verdict.blocking
-        if one.limit.algorithm is not Algorithm.SEMAPHORE
-    )
-    return max(waits, default=math.inf)
 
 
 def now_s() -> float:

@@ -27,9 +27,9 @@ def read_price(given: object) -> object:
     return repr(given) if isinstance(given, float) else given
 
 
-Price = Annotated[Decimal, BeforeValidator(read_price), Field(ge=0, le=100_000, decimal_places=6)]
+Price = Annotated[Decimal, BeforeValidator(read_price), Field(ge=0, le=10_000, decimal_places=6)]
 """US dollars for a million tokens, exact. With six decimals every cost is a whole number of 1e-12
-dollars, and with this maximum that of the longest request fits 64 bits."""
+dollars, and with this maximum those of the longest requests add up within 64 bits."""
 Amount = Annotated[FiniteFloat, Field(gt=0, le=1e9)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Modality = Literal["text", "image", "audio", "video"]

@@ -14,7 +14,7 @@ class RetentionPolicy(Strict):
 
     default_days: Days | None = None  # none: for ever
     regions: dict[Word, Days] = Field(default_factory=dict)
-    by_hand: bool = False  # nothing goes by itself, only with `headgate ledger trim`
+    by_hand: bool | None = None  # nothing goes by itself, only with `headgate ledger trim`
 
 
 class LedgerPolicy(Strict):

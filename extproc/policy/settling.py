@@ -27,7 +27,7 @@ def settle_config(policy: Policy) -> config.Config:
         webhooks=tuple(webhook(each) for each in alerts.webhooks),
         cost_rules=tuple(cost_rule(rule) for rule in alerts.cost),
         drift=config.Drift(drift.tokens, drift.share, drift.for_s),
-        retention=config.Retention(kept.default_days, dict(kept.regions), kept.by_hand),
+        retention=config.Retention(kept.default_days, dict(kept.regions), bool(kept.by_hand)),
         readers_of_all=frozenset(ledger.readers_of_all),
         root_interval_s=ledger.root_interval_s or USUAL.root_interval_s,
         reconcile_interval_s=ledger.reconcile_interval_s or USUAL.reconcile_interval_s,

@@ -76,7 +76,9 @@ class RedisBans:
         return None if in_force else ban
 
     async def put(self, case: Case, length_s: float) -> Ban:
-        return (await self._put("put", case, int(length_s * 1000)))[1]
+        _, ban = await self._put("put", case, int(length_s * 1000))
+        assert ban, "we have just written it"
+        return ban
 
     async def lift(self, case: Case) -> bool:
         return (await self._put("lift", case, 0))[0]
@@ -85,22 +87,22 @@ class RedisBans:
         bans: list[Ban] = []
         since, size = max(0, seen - OVERLAP_US), PAGE
         while size == PAGE:
-            since, page = await self._read_page(since)
-            size = len(page)
+            since, size, page = await self._read_page(since)
             bans += page
         return News(bans, max(seen, since))
 
-    async def _read_page(self, since: int) -> tuple[int, list[Ban]]:
-        """Read the changes after one, and say which was the last of them."""
+    async def _read_page(self, since: int) -> tuple[int, int, list[Ban]]:
+        """Read the changes after one; say which was the last of them, and how many there were."""
         keys = [self._keys[0], self._keys[2]]
         reply = await self._run(self._read_script, keys, since, PAGE, self._now_us())
         now_ms, last, *found = cast("list[bytes | int]", reply)
         pairs = zip(cast("list[bytes]", found[::2]), cast("list[bytes]", found[1::2]), strict=True)
-        return int(float(last)), [read_ban(name, packed, int(now_ms)) for name, packed in pairs]
+        bans = (read_ban(name, packed, int(now_ms)) for name, packed in pairs)
+        return int(float(last)), len(found) // 2, [ban for ban in bans if ban]
 
     async def _put(
         self, how: str, case: Case, first_ms: float, factor: float = 1, longest_ms: float = 0
-    ) -> tuple[bool, Ban]:
+    ) -> tuple[bool, Ban | None]:
         reply = await self._run(
             self._put_script,
             self._keys,
@@ -128,9 +130,13 @@ def read_script(name: str) -> Script:
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
 
 
-def read_ban(name: bytes, packed: bytes, now_ms: int) -> Ban:
-    barred, _, subject = name.decode().partition(":")
-    return decode(packed).ban(subject, Barred(barred), now_ms)
+def read_ban(name: bytes, packed: bytes, now_ms: int) -> Ban | None:
+    """Read what was kept; None for what another version has written, and we cannot read."""
+    try:
+        barred, _, subject = name.decode().partition(":")
+        return decode(packed).ban(subject, Barred(barred), now_ms)
+    except (ValueError, msgspec.MsgspecError):
+        return None
 
 
 @asynccontextmanager

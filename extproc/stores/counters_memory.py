@@ -36,6 +36,8 @@ SETTLED_US = 600 * SECOND_US
 """How long a settled request is remembered: a repeated call comes within seconds."""
 EARLY_US = 3600 * SECOND_US
 """How long a settlement waits for its reservation, which an outage may have held up."""
+SLACK_US = 60 * SECOND_US
+"""How much longer than needed a state is kept: by a clock that is set back it is needed again."""
 MOST = 200_000
 """Scopes, open requests and settled ones, each. A scope takes 0.4 kB, 7 when it is a window with all of
 its slots in use; an open request with one limit 0.5 kB."""
@@ -207,9 +209,9 @@ class MemoryCounters:
         return None
 
     def _put(self, key: str, state: State, now_us: int) -> int:
-        """Returns when it will be gone."""
+        """Returns when it will be the same as none."""
         gone_us = state.gone_us(now_us)
-        self._states.put(key, state, gone_us, now_us)
+        self._states.put(key, state, gone_us + SLACK_US, now_us)
         return gone_us
 
     def _offer(

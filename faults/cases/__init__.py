@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from faults.cases import database, envoy, nothing, settling, workers
+from faults.cases import database, disk, envoy, nothing, settling, workers
 from faults.cases.case import Case
 from faults.excuse import Excuse
 from faults.place import Place
@@ -71,18 +71,26 @@ CASES = (
     Case(
         "ledger-disk-full",
         "SQLite on a disk of its own: not a byte is free, "
-        f"until {database.FULL_S:g} s after the settle process has noticed",
+        f"until {disk.FULL_S:g} s after the settle process has noticed",
         "nothing",
-        database.fill_volume,
+        disk.fill,
         place=Place.VOLUME,
     ),
     Case(
         "disk-full",
         "ledger, access log and journal on one disk, as by default: not a byte is free, "
-        f"until {database.FULL_S:g} s after the settle process has noticed",
+        f"until {disk.FULL_S:g} s after the settle process has noticed",
         "nothing",
-        database.fill_volume,
+        disk.fill,
         place=Place.DISK,
+    ),
+    Case(
+        "disk-full-kill",
+        "the same, and meanwhile a worker and the settle process are killed (SIGKILL)",
+        "503 for requests that were being decided on that worker",
+        disk.fill_and_kill,
+        UNDECIDED,
+        Place.DISK,
     ),
     Case(
         "tables-locked",

@@ -1,23 +1,18 @@
-"""Harm to where the ledger lies."""
+"""Harm to the database that the ledger lies in."""
 
 import asyncio
 import re
 import sqlite3
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 
 import psycopg
 
-from faults.cases.case import CaseError, until
+from faults.cases.case import CaseError
 from faults.place import Site
 from faults.server import CRASH, RESTART
-from faults.volume import Ballast
 
 LOCKED_S = 10.0
-FULL_S = 5.0
-"""How long the disk stays full, once the settle process has noticed."""
-NOTICED_S = 60.0
 BACK_S = 2.5
 """The settle process waits up to 2 s between two attempts: by then it is connected again."""
 TAKE_S = 20.0
@@ -49,25 +44,6 @@ async def restart_server(site: Site) -> None:
         for how in (CRASH, RESTART):
             await asyncio.to_thread(site.server.restart, how)
             await asyncio.sleep(BACK_S)
-
-
-async def fill_volume(site: Site) -> None:
-    """Take all room until the settle process has said that it cannot write, and a while longer."""
-    ballast = Ballast(site.volume)
-    before = await asyncio.to_thread(count_faults, site)
-
-    async def noticed() -> bool:
-        ballast.fill()  # again and again: whoever gives room back must not get it back
-        return await asyncio.to_thread(count_faults, site) > before
-
-    try:
-        await until(noticed, "the settle process to notice", NOTICED_S)
-        until_s = time.monotonic() + FULL_S
-        while time.monotonic() < until_s:
-            ballast.fill()
-            await asyncio.sleep(0.1)
-    finally:
-        ballast.throw_out()
 
 
 @asynccontextmanager

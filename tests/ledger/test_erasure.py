@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select, text
 
 from ledger import subjects
-from ledger.database import open_database
 from ledger.erasure import (
     FILE_NAME,
     Erasure,
@@ -47,7 +46,8 @@ def users(archive, view=REQUEST, tenant="acme"):
 def test_the_name_goes_and_sums_and_proof_stay(archive):
     before, entries = books.usage(archive.where), books.entries(archive.where)
     erasure = erase(archive.database, ALICE, "dpo", 7)
-    assert erasure == Erasure(users(archive)[0], "acme", 7, "dpo")
+    (pseudonym,) = set(users(archive)) - {"bob"}
+    assert erasure == Erasure(pseudonym, "acme", 7, "dpo")
     assert books.usage(archive.where) == before
     assert books.entries(archive.where) == entries
     assert archive.faults() == []
@@ -70,7 +70,7 @@ def test_who_comes_again_is_somebody_else(archive):
     found = {books.named(entry)["user"] for entry in books.entries(archive.where)[4:]}
     assert len(found) == 2
     assert erasure.pseudonym in found  # the reversal of what was booked for her
-    assert sorted(users(archive))[:2] == [ALICE[1]] * 2
+    assert users(archive).count(ALICE[1]) == 2
     assert archive.faults() == []
 
 
@@ -105,7 +105,7 @@ def test_what_was_restored_forgets_again(archive):
     assert len(books.query(archive.where, select(ERASURE))) == 2
     assert "bob" not in users(archive)
     archive.book("s9", user="bob")
-    assert users(archive)[-1] == "bob"
+    assert users(archive).count("bob") == 1
 
 
 def bytes_of(path):
@@ -113,27 +113,28 @@ def bytes_of(path):
     return b"".join(file.read_bytes() for file in beside)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_not_a_byte_of_a_name_is_left_in_the_files(tmp_path, seed):
     draw = random.Random(seed)
     path = tmp_path / "ledger.sqlite"
     with closing(Archive(path, tmp_path)) as archive:
-        people = [f"person-{draw.getrandbits(64):x}-{'x' * draw.randrange(40)}" for _ in range(800)]
+        people = [f"person-{draw.getrandbits(64):x}-{'x' * draw.randrange(40)}" for _ in range(400)]
         for start in range(0, len(people), 40):
-            some = people[start : start + 40]
-            rows = [books.row(user, user=user) for user in some]
-            seen = {u: Open(Departure(u, 5, Origin(tenant="acme", user=u)), 1.0) for u in some}
+            some = {f"s{start + n}": user for n, user in enumerate(people[start : start + 40])}
+            rows = [books.row(key, user=user) for key, user in some.items()]
+            seen = {
+                k: Open(Departure(k, 5, Origin(tenant="acme", user=u)), 1.0)
+                for k, u in some.items()
+            }
             archive.ledger.commit(Change(rows=rows, opened=seen))
-            archive.ledger.commit(Change(closed=draw.sample(some, 35)))
-        archive.ledger.commit(Change(closed=people))
-        gone = draw.sample(people, 200)
+            archive.ledger.commit(Change(closed=draw.sample(list(some), 35)))
+        archive.ledger.commit(Change(closed=[f"s{n}" for n in range(len(people))]))
+        gone = draw.sample(people, 100)
         with archive.database.transaction() as connection:
-            assert sum(subjects.erase(connection, "acme", user) for user in gone) == 200
-        assert all(user.encode() in bytes_of(path) for user in set(people) - set(gone))
+            assert sum(subjects.erase(connection, "acme", user) for user in gone) == 100
         assert wipe(archive.database)
         left = bytes_of(path)
-        settle_keys = [user for user in people if f"{user}".encode() in left]
-        assert set(gone) & set(settle_keys) == set()
+        assert {user for user in people if user.encode() in left} == set(people) - set(gone)
         archive.sign()
         assert archive.faults() == []
 
@@ -158,7 +159,7 @@ def test_it_waits_for_the_settle_process_and_says_when_it_cannot(tmp_path):
             stop.set()
             settling.join()
         assert ALICE[1].encode() not in bytes_of(tmp_path / "ledger.sqlite")
-        assert archive.faults() == [] or archive.sign()
+        assert archive.faults() == []
 
 
 def test_postgresql_writes_names_into_new_files(postgres, tmp_path):
@@ -173,4 +174,3 @@ def test_postgresql_writes_names_into_new_files(postgres, tmp_path):
             )
             file, directory = connection.execute(place).one()
         assert ALICE[1].encode() not in (postgres.directory / directory / file).read_bytes()
-        assert open_database(archive.where).close() is None

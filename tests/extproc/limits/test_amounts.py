@@ -37,7 +37,7 @@ def test_what_is_reserved(unit, usual, strict):
 
 
 def test_an_absurd_size_is_still_a_number_that_can_be_counted():
-    vast = Estimate(2**60, 2**60, 2**60, 2**60, "100000/100000/100000")
+    vast = Estimate(2**60, 2**60, 2**60, 2**60, "10000/10000/10000")
     for unit in Unit:
         assert 0 < vast.amount(limit(unit)) <= LARGEST
 
@@ -47,7 +47,7 @@ def test_without_a_price_nothing_is_charged(price):
     assert nano_usd(price, Usage(1000, 1000, 0)) == 0
 
 
-@given(st.integers(0, 10**11), st.integers(0, 10**11), st.integers(0, 2**20), st.integers(0, 2**20))
+@given(st.integers(0, 10**10), st.integers(0, 10**10), st.integers(0, 2**20), st.integers(0, 2**20))
 def test_money_is_rounded_up_to_a_nano_dollar_and_no_further(price_in, price_out, read, written):
     price = f"{Decimal(price_in).scaleb(-6):f}//{Decimal(price_out).scaleb(-6):f}"
     exact = Decimal(price_in * read + price_out * written).scaleb(-3)

@@ -20,8 +20,8 @@ def complaint(make):
     return str(caught.value)
 
 
-# Decimals that fit: up to 100 000, six digits behind the point.
-AMOUNTS = st.integers(0, 10**11).map(lambda micro: Decimal(micro) / 10**6)
+# Decimals that fit: up to 10 000, six digits behind the point.
+AMOUNTS = st.integers(0, 10**10).map(lambda micro: Decimal(micro) / 10**6)
 
 
 @given(AMOUNTS)
@@ -43,7 +43,7 @@ def test_a_price_is_what_was_typed(amount):
         ("1.0e-6", "0.000001"),
         ("1e-3", "0.001"),
         ("'0.000001'", "0.000001"),
-        ("100000", "100000"),
+        ("10000", "10000"),
     ],
 )
 def test_prices(text, amount):
@@ -56,7 +56,7 @@ def test_prices(text, amount):
 @pytest.mark.parametrize(
     "text",
     [
-        "0.30000000000000004", "0.1234567", "100000.01", "100001", "1.0e-7", "-0.1", ".nan", ".inf", "true",
+        "0.30000000000000004", "0.1234567", "10000.01", "10001", "1.0e-7", "-0.1", ".nan", ".inf", "true",
         "free", "1.0e-10", "1_0.5e+30", "null", "[1]",
     ],
 )  # fmt: skip

@@ -60,3 +60,12 @@ async def test_many_are_read_page_by_page(valkey):
         news = await bans.read()
         assert {ban.case.subject for ban in news.bans} == {f"key:{n}" for n in range(2 * PAGE + 1)}
         assert (await bans.read(news.seen)).seen == news.seen
+
+
+async def test_what_another_version_has_written_is_left_alone(valkey):
+    async with open_bans(valkey.url) as bans:
+        await bans.add(ANN, GROWTH)
+        for name, document in (("requests:key:bob", "{}"), ("thoughts:key:ann", "[]")):
+            valkey.order("HSET", "{headgate}:g:bans", name, document)
+            valkey.order("ZADD", "{headgate}:g:changes", "9e15", name)
+        assert [ban.case for ban in (await bans.read()).bans] == [ANN]
