@@ -18,6 +18,9 @@
     dialects/     what request bodies look like, one file for each API
     identity/     who may ask: API keys, tokens, services
     access.py     who may use what: groups, and conditions.py in CEL
+    counting/     how many tokens a prompt is, and how long its answer may get
+    limits/       how much is left: algorithms, reservations, what clients are told
+    guards/       who is refused too often, and what becomes of them
     sidecars.py   the services beside the gateway, and which paths are theirs
     routing/      pure choices: which track of a model serves whom
     ports.py      what is outside, as Protocols; stores/ and metering.py implement them

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import secrets
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -22,6 +23,7 @@ from extproc.guards.view import View
 from extproc.health import HealthView
 from extproc.identity.jwks import KeyRings
 from extproc.limits.base import Counters
+from extproc.limits.waiting import Waiting
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
 from extproc.policy.last_good import LastGood
@@ -61,12 +63,13 @@ class Worker:
         self._lasting = Lasting()
         alert = Outbox(settings.state / "alerts").put
         self._guard = Guard(counters, View(bans, MemoryBans()), meter, alert)
+        self._waiting = Waiting(counters, meter, worker=secrets.token_hex(8))
         self._outside = Outside(
             self._view,
             journal,
             self._rings,
             authority=self._opa.at,
-            governance=Governance(counters, self._lasting, meter, alert),
+            governance=Governance(counters, self._lasting, meter, alert, self._waiting),
             guard=self._guard,
         )
         self._secrets = SecretReader(inherited())
@@ -112,6 +115,7 @@ class Worker:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await self._guard.begin()
         await self._server.start(self._settings.listen)
         log.info(Event.READY, listen=self._settings.listen, policy=self._version)
         watch = Watch(
@@ -128,10 +132,12 @@ class Worker:
                 tasks.create_task(self._rings.run()),
                 tasks.create_task(self._tell_level()),
                 tasks.create_task(self._guard.run()),
+                tasks.create_task(self._waiting.run()),
                 tasks.create_task(watch.run(self._settings.policy_poll_s)),
             )
             await stop.wait()
             log.info(Event.DRAINING)
+            self._waiting.close()
             await self._server.drain()
             for task in beside:
                 task.cancel()

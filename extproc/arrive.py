@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
+from extproc.limits.patience import TIMEOUTS
 from extproc.request import Request
 
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -14,6 +15,7 @@ HEADERS = (
     *(":method", ":path", "x-request-id", "traceparent"),
     *("authorization", "x-api-key", "x-tenant-id", "x-project-id", "x-routing-strategy"),
     *("content-type", "content-encoding", "content-length"),
+    *TIMEOUTS,
 )
 """All that workers read. Envoy shows them nothing else: it is private, and it is cheaper."""
 

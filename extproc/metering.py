@@ -1,4 +1,4 @@
-"""Our numbers in Prometheus: `ports.Meter`, `ports.LimitMeter` and `GuardMeter` over `telemetry`."""
+"""Our numbers in Prometheus: the meters of `ports`, and `QueueMeter`, over `telemetry`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -38,6 +38,15 @@ class PrometheusMeter:
 
     def counted(self, ratio: float, model: str, counted_by: str) -> None:
         self.metrics.estimate_error.observe(ratio, model, counted_by)
+
+    def waiting(self, priority: str, count: int) -> None:
+        self.metrics.queue_length.set(count, priority)
+
+    def waited(self, priority: str, seconds: float) -> None:
+        self.metrics.queue_wait.observe(seconds, priority)
+
+    def shed(self, priority: str, why: str) -> None:
+        self.metrics.queue_shed.add(priority, why)
 
     def settled(self, settlement: Settlement) -> None:
         for limit in settlement.limits:

@@ -70,6 +70,10 @@ class FileClaim:
         self._fd: int | None = None
 
     def take(self, _connection: Connection, /) -> None:
+        self.hold()
+
+    def hold(self) -> None:
+        """Take it without the ledger, which need not be there. Raises LedgerError."""
         if self._fd is not None:
             return
         beside = self._path.with_name(self._path.name + ".writer")

@@ -26,6 +26,11 @@ REQUEST_BUCKETS_S = (
 )  # fmt: skip
 """A refusal takes milliseconds, a long completion ten minutes."""
 
+QUEUE_BUCKETS_S = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.5, 5.0, 10.0, 15.0, 25.0,
+)  # fmt: skip
+"""From a place that is just being given back to the longest that anybody waits."""
+
 RATIO_BUCKETS = (
     0.25, 0.5, 0.67, 0.8, 0.9, 0.95, 0.98, 0.9999, 1.0, 1.02, 1.05, 1.1, 1.25, 1.5, 2.0, 4.0,
 )  # fmt: skip
@@ -105,6 +110,12 @@ LIMIT_AMOUNTS = Metric("limit_amount_total", "units", ("limit", "kind"), fixed=(
     help="What limits counted, in their unit (money in US dollars): reserved, used, refunded, overshoot.")
 LIMITS_DEGRADED = Metric("limits_degraded_total", "requests", ("how",), fixed=("how",),
     help="Requests decided without the shared counters: local, open or deny.")
+QUEUE_LENGTH = Metric("queue_length", "requests", ("priority",),
+    help="Requests that wait for room in a limit, by class.")
+QUEUE_WAIT = Metric("queue_wait_seconds", "seconds", ("priority",), buckets=QUEUE_BUCKETS_S,
+    help="How long requests have waited for room that got it in the end, by class.")
+QUEUE_SHED = Metric("queue_shed_total", "requests", ("priority", "reason"), fixed=("reason",),
+    help="Requests that were not to wait, or no longer: late, full, expired, gone (the client) or draining.")
 ESTIMATE_ERROR = Metric("estimate_error_ratio", "ratio", ("model", "counted_by"),
     buckets=RATIO_BUCKETS, fixed=("counted_by",),
     help="Prompt tokens as counted before, for each that the engine reported; 1 is exact. By tokenizer, engine or estimate.")
@@ -127,6 +138,7 @@ SETTLE_METRICS = (
 WORKER_METRICS = (
     DECISION, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
     POLICY_RELOADS, JWKS_REFRESHES, LIMITS, LIMIT_AMOUNTS, LIMITS_DEGRADED, ESTIMATE_ERROR,
+    QUEUE_LENGTH, QUEUE_WAIT, QUEUE_SHED,
     BANS, BANNED_REQUESTS, BANS_IN_FORCE,
 )  # fmt: skip
 
@@ -174,6 +186,9 @@ class WorkerMetrics:
         self.limits = Counter(LIMITS, registry)
         self.limit_amounts = Counter(LIMIT_AMOUNTS, registry)
         self.limits_degraded = Counter(LIMITS_DEGRADED, registry)
+        self.queue_length = Gauge(QUEUE_LENGTH, registry)
+        self.queue_wait = Histogram(QUEUE_WAIT, registry)
+        self.queue_shed = Counter(QUEUE_SHED, registry)
         self.bans = Counter(BANS, registry)
         self.banned_requests = Counter(BANNED_REQUESTS, registry)
         self.bans_in_force = Gauge(BANS_IN_FORCE, registry)

@@ -9,6 +9,7 @@ import typer
 
 from dataplane.gateway import ConfigError
 from extproc.cli.children import ChildError
+from extproc.cli.guards import app as guards_app
 from extproc.cli.keys import app as keys_app
 from extproc.cli.layout import Layout
 from extproc.cli.ledger import app as ledger_app
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(policy_app, name="policy")
 app.add_typer(limits_app, name="limits")
+app.add_typer(guards_app, name="guards")
 app.add_typer(ledger_app, name="ledger")
 app.command()(budget)
 policy_app.command()(replay)
@@ -78,6 +80,12 @@ def up(
         str | None,
         typer.Option(help="Path or database URL of the ledger. Default: ledger.sqlite in --state."),
     ] = None,
+    trusted_proxies: Annotated[
+        int,
+        typer.Option(
+            min=0, max=10, help="Proxies before this gateway that tell clients' addresses."
+        ),
+    ] = 0,
     sidecars: Annotated[
         bool,
         typer.Option(help="Start the services beside the gateway: the usage API."),
@@ -96,6 +104,7 @@ def up(
         envoy=envoy,
         redis=redis,
         ledger=ledger,
+        trusted_proxies=trusted_proxies,
         sidecars=sidecars,
     )
     screen = Screen()

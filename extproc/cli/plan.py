@@ -32,6 +32,7 @@ class Typed:
     envoy: Path | None
     redis: str | None
     ledger: str | None
+    trusted_proxies: int
     sidecars: bool
 
 
@@ -69,6 +70,7 @@ async def make_plan(
         redis=typed.redis or f"unix://{layout.counters_socket}",
         valkey=None if typed.redis else find_valkey(Path.cwd()),
         ledger=typed.ledger,
+        trusted_proxies=typed.trusted_proxies,
         sidecars=typed.sidecars,
     )
     return plan, policy

@@ -35,6 +35,8 @@ class Plan:
     """The binary of that server, when it is ours to start."""
     ledger: str | None
     """A path, or a database's URL; None is the file in the state directory."""
+    trusted_proxies: int
+    """How many entries of X-Forwarded-For, from its end, are to be believed."""
     sidecars: bool
     """Whether to start the services beside the gateway; without them their paths answer 503."""
 

@@ -178,6 +178,7 @@ class Up:
         layout = self._plan.layout
         return Gateway(
             port=self._plan.port,
+            xff_trusted_hops=self._plan.trusted_proxies,
             body_bytes=MAX_BODY_BYTES,
             shown_headers=HEADERS,
             address=self._plan.address,

@@ -14,9 +14,11 @@ from extproc.counting.lasting import Lasting
 from extproc.filter import Filter
 from extproc.filters.count import Count
 from extproc.filters.limits import Limits
+from extproc.filters.queueing import Queue
 from extproc.limits.amounts import Estimate
 from extproc.limits.base import Counters
 from extproc.limits.reach import Reach
+from extproc.limits.waiting import Waiting
 from extproc.policy.catalog import ModelPolicy
 from extproc.policy.models import Policy
 from extproc.ports import EngineView, LimitMeter
@@ -33,17 +35,27 @@ class Governance:
     lasting: Lasting
     meter: LimitMeter
     alert: Callable[[Alert], object]
+    waiting: Waiting | None = None
+    """Without it nobody waits for room."""
 
     def filters(
         self, policy: Policy, engines: EngineView, clock: Callable[[], float]
     ) -> Sequence[Filter]:
         """Make the filters of one policy version. Raises: PolicyError."""
+        priorities = [each.priority() for each in policy.priorities]
         pools = {pool.name: pool.endpoints for pool in policy.pools}
         counting = {model.name: self._counter(model, pools, engines) for model in policy.models}
         contexts = {m.name: m.context_tokens for m in policy.models if m.context_tokens}
         return (
             Count(counting, contexts, self.lasting.lengths, self.meter.counted),
-            Limits(reaches(policy), self.counters, self.meter, clock=clock, alert=self.alert),
+            Limits(
+                reaches(policy),
+                self.counters,
+                self.meter,
+                clock=clock,
+                alert=self.alert,
+                queue=Queue(self.waiting, priorities) if self.waiting else None,
+            ),
         )
 
     def _counter(

@@ -19,6 +19,7 @@ from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
 
+BEGIN_TRIES = 10
 TURN_S = 0.5
 """Between two turns. A ban is known to every worker within two of them: its own, and the next of
 theirs."""
@@ -98,6 +99,14 @@ class Guard:
         found.rule = rule
         found.count += 1
         found.long += long
+
+    async def begin(self) -> None:
+        """Learn whom others have banned, before the first request comes: a worker that was killed must
+        not let them in again. Without the store that takes half a second, and goes on."""
+        for _ in range(BEGIN_TRIES):
+            if not self.on or await self.view.refresh():
+                return
+            await asyncio.sleep(TURN_S / BEGIN_TRIES)
 
     async def run(self) -> None:
         """Take a turn twice a second, until cancelled."""

@@ -64,8 +64,8 @@ class View:
             self._learn(made)
         return made
 
-    async def refresh(self) -> None:
-        """Learn what has changed, and forget what is over."""
+    async def refresh(self) -> bool:
+        """Learn what has changed, and forget what is over. False when the store does not answer."""
         try:
             await self._pay()
             news = await self._bans.read(self._seen)
@@ -80,6 +80,7 @@ class View:
         for known in self._known.values():
             for subject in [each for each, one in known.items() if one.until_s <= now_s]:
                 del known[subject]
+        return not self._down
 
     async def _pay(self) -> None:
         """Tell the store of bans that it missed, if they are still in force."""

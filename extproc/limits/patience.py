@@ -22,7 +22,10 @@ def read_client_s(headers: Mapping[str, str]) -> float:
 
 
 def patience_s(verdict: Verdict) -> float:
-    """How long a request may wait for the limits that refuse it: 0 if one of them has no line."""
+    """How long a request may wait for the limits that refuse it: 0 if one of them has no line, or if
+    they cannot be asked."""
+    if verdict.degraded == "deny":
+        return 0.0
     return min((one.limit.wait_s for one in verdict.blocking), default=0.0)
 
 

@@ -111,7 +111,9 @@ class Waiting:
         self._closed = False
         counters.listen(self._call)
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many wait."""
         return len(self._waiters)
 
     def refuses(self, asked: Asked, verdict: Verdict) -> Why | None:

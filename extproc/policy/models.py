@@ -19,6 +19,7 @@ from extproc.policy.guards import GuardsPolicy
 from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
 from extproc.policy.ledger import LedgerPolicy
 from extproc.policy.limits import LimitPolicy
+from extproc.policy.priorities import PriorityPolicy
 from extproc.policy.rules import check_rule
 
 Mistake = tuple[Place, str]
@@ -36,6 +37,7 @@ class Policy(Strict):
     models: tuple[ModelPolicy, ...] = ()
     access: AccessPolicy = AccessPolicy()
     limits: tuple[LimitPolicy, ...] = ()
+    priorities: tuple[PriorityPolicy, ...] = ()
     guards: GuardsPolicy = GuardsPolicy()
     alerts: AlertsPolicy = AlertsPolicy()
     ledger: LedgerPolicy = LedgerPolicy()
@@ -69,6 +71,7 @@ class Policy(Strict):
         yield from twice("services", "name", [service.name for service in self.services])
         yield from twice("pools", "name", [pool.name for pool in self.pools])
         yield from twice("limits", "name", [limit.name for limit in self.limits])
+        yield from twice("priorities", "name", [each.name for each in self.priorities])
         for index, tenant in enumerate(self.tenants):
             yield from twice_in(("tenants", index, "projects"), tenant.projects)
         for index, pool in enumerate(self.pools):
@@ -120,7 +123,9 @@ class Policy(Strict):
             for unknown in sorted(set(service.tenants) - tenants):
                 yield ("services", index, "tenants"), f"there is no tenant {unknown!r}"
         for index, limit in enumerate(self.limits):
-            yield from self._check_limit(("limits", index), limit)
+            yield from self._check_whom(("limits", index), limit)
+        for index, priority in enumerate(self.priorities):
+            yield from self._check_whom(("priorities", index), priority)
         for index, rule in enumerate(self.access.allow):
             yield from self._check_names(("access", "allow", index, "models"), rule.models)
         for index, said in repeated([rule.name for rule in self.access.deny]):
@@ -140,7 +145,7 @@ class Policy(Strict):
                     place = ("alerts", member, index, "tenants")
                     yield place, f"there is no tenant {unknown!r}"
 
-    def _check_limit(self, place: Place, limit: LimitPolicy) -> Iterable[Mistake]:
+    def _check_whom(self, place: Place, entry: LimitPolicy | PriorityPolicy) -> Iterable[Mistake]:
         known = {
             "tenants": {tenant.name for tenant in self.tenants},
             "projects": {project for tenant in self.tenants for project in tenant.projects},
@@ -148,9 +153,9 @@ class Policy(Strict):
             "pools": {pool.name for pool in self.pools},
         }
         for member, names in known.items():
-            for unknown in sorted(set(getattr(limit, member)) - names):
+            for unknown in sorted(set(getattr(entry, member, ())) - names):
                 yield (*place, member), f"there is no {member[:-1]} {unknown!r}"
-        yield from self._check_names((*place, "models"), limit.models)
+        yield from self._check_names((*place, "models"), entry.models)
 
     def _check_names(self, place: Place, names: Sequence[str]) -> Iterable[Mistake]:
         named = set(names) - {"*"}

@@ -211,7 +211,10 @@ class MemoryCounters:
     def _put(self, key: str, state: State, now_us: int) -> int:
         """Returns when it will be the same as none."""
         gone_us = state.gone_us(now_us)
-        self._states.put(key, state, gone_us + SLACK_US, now_us)
+        if gone_us > now_us:
+            self._states.put(key, state, gone_us + SLACK_US, now_us)
+        else:
+            self._states.drop(key)
         return gone_us
 
     def _offer(

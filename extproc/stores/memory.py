@@ -50,6 +50,25 @@ class MemoryLimitMeter:
         self.ratios.append(ratio)
 
 
+class MemoryQueueMeter:
+    """Keeps how many wait, how long they did, and who was not served."""
+
+    def __init__(self) -> None:
+        self.lengths: dict[str, int] = {}
+        self.waits: list[tuple[str, float]] = []
+        self.sheds: list[tuple[str, str]] = []
+
+    def waiting(self, priority: str, count: int) -> None:
+        assert count >= 0
+        self.lengths[priority] = count
+
+    def waited(self, priority: str, seconds: float) -> None:
+        self.waits.append((priority, seconds))
+
+    def shed(self, priority: str, why: str) -> None:
+        self.sheds.append((priority, why))
+
+
 class MemoryGuardMeter:
     """Keeps the bans that were made, and the requests that met one."""
 

@@ -1,6 +1,7 @@
 """Limits as clients meet them: two workers, real Envoy, a real Redis-compatible server."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 
 import httpx
 import pytest
+import yaml
 from openai import OpenAI, RateLimitError
 
 from tests.e2e.conftest import ACME, GLOBEX, wait_for
@@ -24,6 +26,14 @@ CALLS = {"name": "calls", "per": "key", "requests": 3, "every": "day", "keys": [
 def own(tmp_path_factory):
     with limited(tmp_path_factory.mktemp("limits"), SLOTS, BULK, CALLS) as gateway:
         yield gateway
+
+
+def cli(own, *arguments, code=0):
+    """What the command says, on whichever stream."""
+    command = [sys.executable, "-m", "extproc.cli", *arguments, "--state", str(own.state)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("service_ms", [200, 20])
@@ -77,13 +87,39 @@ def test_a_key_that_has_used_its_calls_is_told_so(own):
     assert last.headers["x-headgate-limit"] == "calls"
     row = own.row(last.headers["x-request-id"])
     assert (row["deny_reason"], row["endpoint"]) == ("rate_limit_exceeded", None)
-    said = subprocess.run(
-        [sys.executable, "-m", "extproc.cli", "limits", "show", "--state", str(own.state),
-         "--name", "calls", "--json"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    assert '"remaining": 0' in said
-    assert "globex/globex-1" in said
+    (standing,) = json.loads(cli(own, "limits", "show", "--name", "calls", "--json"))
+    assert (standing["scope"], standing["used"], standing["remaining"]) == (
+        "globex/globex-1", 3, 0,
+    )  # fmt: skip
+    assert "calls" in cli(own, "limits", "show", "--tenant", "globex")
+    assert "calls" not in cli(own, "limits", "show", "--tenant", "acme")
+    assert "reset 1 count of calls" in cli(own, "limits", "reset", "calls", "--yes")
+    with own.http(GLOBEX) as http:
+        assert http.post(CHAT, json=ask()).status_code == 200
+    cli(own, "limits", "reset", "calls", "nobody", "--yes", code=1)
+    assert "no limit 'other'" in cli(own, "limits", "show", "--name", "other", code=1)
+    assert cli(own, "budget") == "nothing is taken of any limit\n"
+
+
+def test_the_ledger_is_played_against_other_limits(own, tmp_path):
+    with own.http() as http:
+        rows = [own.row(http.post(CHAT, json=ask()).headers["x-request-id"]) for _ in range(3)]
+    assert all(row["status"] == 200 for row in rows)
+    limit = {"name": "two", "per": "key", "requests": 2, "every": "31d"}
+    written = {
+        "pools": [{"name": "p", "endpoints": ["10.0.0.1:80"]}],
+        "models": [{"name": "demo", "pool": "p", "price": {"input_usd": 1, "output_usd": 1}}],
+        "limits": [limit],
+    }
+    (tmp_path / "tried.yaml").write_text(yaml.safe_dump(written))
+    said = cli(own, "policy", "replay", "--policy", str(tmp_path), "--json")
+    acme = json.loads(said)["acme"]
+    assert acme["refused"] == acme["refused_by"]["two"] == acme["requests"] - 2
+    assert float(acme["cost_now_usd"]) > float(acme["cost_then_usd"]) == 0
+    assert "refused" in cli(own, "policy", "replay", "--policy", str(tmp_path))
+    assert "cannot read" in cli(
+        own, "policy", "replay", "--policy", str(tmp_path), "--since", "x", code=1
+    )
 
 
 def test_the_sdk_sees_a_rate_limit(own):

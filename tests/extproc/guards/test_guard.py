@@ -239,3 +239,13 @@ async def test_prompts_of_very_many_are_bounded(site):
         site.guards[0].prompted(PROMPT_RULE, answered(key_id=f"k{number}"))
     await site.turn()
     assert len(site.counters) <= 500
+
+
+async def test_a_worker_begins_with_the_bans_that_are_there(site):
+    await site.bans.put(Case(WHO, why="by hand"), 60)
+    fresh = Guard(site.counters, site.view(), MemoryGuardMeter(), site.told.append)
+    await fresh.begin()
+    assert fresh.view.find(ALL, WHO) is None, "without guards nobody looks"
+    fresh.on = True
+    await fresh.begin()
+    assert fresh.view.find(ALL, WHO)
