@@ -5,6 +5,7 @@ import gc
 import secrets
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -22,7 +23,8 @@ from extproc.guards.guard import Guard
 from extproc.guards.view import View
 from extproc.health import HealthView
 from extproc.identity.jwks import KeyRings
-from extproc.limits.base import Counters
+from extproc.limits.base import Counters, Settlement
+from extproc.limits.notice import notices
 from extproc.limits.waiting import Waiting
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
@@ -155,9 +157,17 @@ async def counting(settings: Settings, meter: PrometheusMeter) -> AsyncGenerator
     if not settings.redis:
         yield local
         return
+    outbox = Outbox(settings.state / "alerts")
+
+    def hear(_key: str, late: Settlement) -> None:
+        """Settled after an outage: nobody waits for it, and a budget may have passed a level by it."""
+        meter.settled(late)
+        for told in notices(late, "", time.time_ns() // 1_000_000):
+            outbox.put(told)
+
     async with (
         open_counters(settings.redis) as shared,
-        fall_back(shared, local, settings.replicas, lambda _, done: meter.settled(done)) as both,
+        fall_back(shared, local, settings.replicas, hear) as both,
     ):
         yield both
 

@@ -36,6 +36,7 @@ from ledger.snapshot import (
     name_of,
     prune,
     read_all,
+    sync,
 )
 from ledger.tables import CHAIN, ENTRY, SCHEMA_VERSION
 
@@ -87,11 +88,11 @@ def back_up(
                     snapshot = _describe(draft, at_ms, {**after, **before}, previous)
             _add_public(state, draft)
             _finish(draft, snapshot)
+            path = draft.rename(directory / name_of(at_ms))
         except BaseException:
             shutil.rmtree(draft)
             raise
-        path = draft.rename(directory / name_of(at_ms))
-        _sync(directory)
+        sync(directory)
         if keep is not None:
             prune(directory, keep)
     return Backup(path, snapshot)
@@ -169,19 +170,11 @@ def _add_public(state: Path, draft: Path) -> None:
 def _finish(draft: Path, snapshot: Snapshot) -> None:
     """Write the manifest when all the rest is safe."""
     for path in sorted(draft.rglob("*")):
-        _sync(path)
+        sync(path)
     manifest = draft / MANIFEST
     manifest.write_bytes(msgspec.json.format(msgspec.json.encode(snapshot, order="sorted")))
     for path in (manifest, draft):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync(path)
 
 
 @contextmanager

@@ -100,11 +100,11 @@ class Retainer:
             outcome.people = patiently(lambda: forget_absent(self.reader, self.writer), self.sleep)
         return outcome
 
-    def run(self, limits: Cutoffs) -> Outcome:
-        """Do all of it."""
+    def run(self, limits: Cutoffs, last_seq: int | None = None) -> Outcome:
+        """Do all of it, as far as `last_seq`."""
         logs = self.throw_out(limits)
         todo, waits_for = self.plan(limits)
-        outcome = self.delete(todo)
+        outcome = self.delete(todo if last_seq is None else todo.capped(last_seq))
         outcome.logs, outcome.waits_for = logs, waits_for
         return outcome
 

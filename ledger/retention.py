@@ -49,6 +49,10 @@ class Plan:
     until: Mapping[str, int] = field(default_factory=dict[str, int])
     """By chain, the last one."""
 
+    def capped(self, last_seq: int) -> "Plan":
+        """Keep whatever comes after `last_seq`."""
+        return Plan(self.first_seq, {name: min(end, last_seq) for name, end in self.until.items()})
+
 
 def cutoffs(retention: Retention, now_ms: int) -> Cutoffs:
     """Say what a policy means today."""

@@ -8,6 +8,7 @@ DIR/2026-11-20T09-30-00.123Z/
     manifest.json           written last: a directory without it is no backup
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -130,6 +131,15 @@ def check(path: Path, sha256: str) -> None:
 def digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Make sure that a file, or the names in a directory, are on disk. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def prune(directory: Path, keep: int) -> list[Path]:

@@ -37,7 +37,7 @@ RATIO_BUCKETS = (
 """Dense around 1, which has a bucket of its own: a count is exact, or an estimate is near."""
 
 LAG_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
-"""Healthy is below 0.3 s: Envoy flushes its log every 0.1 s, we commit every 0.1 s."""
+"""Healthy is below 0.3 s: Envoy flushes its log every 10 ms, we commit every 0.1 s."""
 
 # fmt: off
 # Written by the settle process, from ledger rows.

@@ -16,6 +16,7 @@ from rich.table import Table
 from extproc.cli.layout import Layout
 from extproc.errors import CountersFaultError, PolicyError
 from extproc.limits.base import Algorithm, Counters, Limit, Standing, Unit
+from extproc.limits.reach import Reach
 from extproc.limits.standing import describe, say_duration
 from extproc.policy.load import load
 from extproc.policy.status import read_statuses
@@ -52,10 +53,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Say how much of each limit is taken, and by whom. Who has taken nothing is not listed."""
-    limits = [each for each in find_limits(state, policy) if name in (None, each.name)]
-    if name is not None and not limits:
+    reaches = [each for each in find_limits(state, policy) if name in (None, each.limit.name)]
+    if name is not None and not reaches:
         leave(f"there is no limit {name!r} in the policy")
-    report(ask(state, redis, lambda counters: stand(counters, limits, tenant)), as_json)
+    report(ask(state, redis, lambda counters: stand(counters, reaches, tenant)), as_json)
 
 
 def budget(
@@ -66,8 +67,9 @@ def budget(
     as_json: AsJson = False,
 ) -> None:
     """Say how much of each budget is spent in the period that runs now."""
-    limits = [e for e in find_limits(state, policy) if e.algorithm is Algorithm.BUDGET]
-    report(ask(state, redis, lambda counters: stand(counters, limits, tenant)), as_json)
+    found = find_limits(state, policy)
+    budgets = [each for each in found if each.limit.algorithm is Algorithm.BUDGET]
+    report(ask(state, redis, lambda counters: stand(counters, budgets, tenant)), as_json)
 
 
 @app.command("reset")
@@ -94,7 +96,7 @@ def reset(
     raise typer.Exit(0 if count else 1)
 
 
-def find_limits(state: Path, directories: Sequence[Path] | None) -> list[Limit]:
+def find_limits(state: Path, directories: Sequence[Path] | None) -> list[Reach]:
     """Read the limits of a policy; of the one that workers serve, when none is named."""
     if not directories:
         statuses = read_statuses(Layout(state).run)
@@ -102,19 +104,19 @@ def find_limits(state: Path, directories: Sequence[Path] | None) -> list[Limit]:
             leave(f"no worker runs in {state}: name a policy with --policy")
         directories = [Path(each) for each in statuses[0].directories]
     try:
-        return [each.limit() for each in load(directories).limits]
+        return [each.reach() for each in load(directories).limits]
     except PolicyError as exc:
         leave(str(exc))
 
 
 async def stand(
-    counters: Counters, limits: Sequence[Limit], tenant: str | None
+    counters: Counters, reaches: Sequence[Reach], tenant: str | None
 ) -> Sequence[Standing]:
     pairs = [
-        (limit, scope)
-        for limit in limits
-        for scope in await counters.scopes(limit.name)
-        if tenant is None or scope.partition("/")[0] in (tenant, "")
+        (reach.limit, scope)
+        for reach in reaches
+        for scope in await counters.scopes(reach.limit.name)
+        if tenant is None or reach.concerns(scope, tenant)
     ]
     return await counters.look(pairs)
 

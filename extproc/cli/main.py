@@ -13,6 +13,8 @@ from extproc.cli.guards import app as guards_app
 from extproc.cli.keys import app as keys_app
 from extproc.cli.layout import Layout
 from extproc.cli.ledger import app as ledger_app
+from extproc.cli.ledger_backup import backup, drill, restore
+from extproc.cli.ledger_retention import erase, trim
 from extproc.cli.limits import app as limits_app
 from extproc.cli.limits import budget
 from extproc.cli.plan import Typed, make_plan
@@ -40,6 +42,8 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(limits_app, name="limits")
 app.add_typer(guards_app, name="guards")
 app.add_typer(ledger_app, name="ledger")
+for command in (trim, erase, backup, restore, drill):
+    ledger_app.command()(command)
 app.command()(budget)
 policy_app.command()(replay)
 app.command()(reconcile)

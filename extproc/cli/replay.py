@@ -109,7 +109,8 @@ def pasts(
         if number % TOLD_EVERY == 0 and sys.stderr.isatty():
             print(f"\r{number:,} requests", end="", file=sys.stderr)  # noqa: T201 - progress
         limited = row["deny_reason"] in LIMITED
-        if row["tenant"] and row["operation"] in KINDS and (limited or not row["deny_reason"]):
+        known = row["tenant"] and row["model"] and row["operation"] in KINDS
+        if known and (limited or not row["deny_reason"]):
             yield past(row, tried, limited=limited)
 
 
@@ -135,6 +136,7 @@ def past(row: Mapping[str, Any], tried: Mapping[tuple[str, str], str], *, limite
         usage=usage,
         cost_pusd=sum(part or 0 for part in parts),
         was_limited=limited,
+        failed=(row["status"] or 0) >= 300 and not limited and not row["prompt_tokens"],
     )
 
 

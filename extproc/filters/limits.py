@@ -17,6 +17,7 @@ A limit that may stop an answer midway reserves slice by slice while the stream 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from math import ceil
 from typing import ClassVar
 
@@ -95,6 +96,7 @@ class Wish(msgspec.Struct, frozen=True):
     sliced: Sequence[Charge]
     """Of those the ones that are taken slice by slice."""
     estimate: Estimate
+    """Of a watched one with its first slice alone."""
     ticket: Ticket | None
     """If it may wait."""
 
@@ -144,19 +146,20 @@ class Limits(Filter):
         identity, model = request.fact(Identity), request.fact(Model)
         estimate = estimate_of(request)
         watches = is_watched(request)
-        if watches and any(reach.stop for reach in met):
-            estimate = estimate.first(SLICE_TOKENS)
+        first = estimate.first(SLICE_TOKENS) if watches else estimate
         charges = [
             Charge(
                 reach.limit,
                 reach.scope(identity, model),
-                estimate.amount(reach.limit, in_full=reach.stop and not watches),
+                (first if reach.stop else estimate).amount(
+                    reach.limit, in_full=reach.stop and not watches
+                ),
             )
             for reach in met
         ]
         sliced = [c for c, reach in zip(charges, met, strict=True) if reach.stop and watches]
         ticket = self._queue.ticket(request) if self._queue else None
-        return Wish(request, charges, sliced, estimate, ticket)
+        return Wish(request, charges, sliced, first, ticket)
 
     async def _reserve(self, wish: Wish) -> Verdict:
         verdict = await self._reserve_once(wish)
@@ -224,19 +227,27 @@ class Limits(Filter):
     async def settle(self, outcome: Outcome) -> None:
         known = outcome.witness
         if "reserved_tokens" not in known:
+            if may_have_reserved(outcome):
+                await self._counters.settle(str(known["settle_key"]), None, forget=True)
             return
         counted, key = int(known.get("prompt_estimate", 0)), str(known["settle_key"])
         used = spent(outcome, counted, str(known.get("price", "")))
         settlement = await self._counters.settle(key, used)
         self._meter.settled(settlement)
-        for settled in settlement.limits:
-            now_ms = round(self._clock() * 1000)
-            for told in notices(settled, str(known.get("tenant", "")), now_ms):
-                self._alert(told)
+        now_ms = round(self._clock() * 1000)
+        for told in notices(settlement, str(known.get("tenant", "")), now_ms):
+            self._alert(told)
         if known.get("sliced"):
-            slices = Slices(key)
-            while (await self._counters.settle(slices.next(), None)).state == "settled":
-                pass
+            await self._give_back(Slices(key), used.completion_tokens if used else 0)
+
+    async def _give_back(self, slices: "Slices", tokens: int) -> None:
+        """Give back as many slices as so many tokens took, and go on while there are more. Where the
+        counters were away for a while, one may be unknown yet, and those behind it are not."""
+        likely = tokens // SLICE_TOKENS + 2 if tokens else 1
+        for number in count(1):
+            settlement = await self._counters.settle(slices.next(), None)
+            if number >= likely and settlement.state != "settled":
+                return
 
 
 class Slices:
@@ -259,6 +270,14 @@ def is_watched(request: Request) -> bool:
     """Say whether the answer passes before our eyes, event by event."""
     shown = request.find(Shown)
     return shown is not None and shown.mode is AnswerMode.DUPLEX and request.fact(Prompt).stream
+
+
+def may_have_reserved(outcome: Outcome) -> bool:
+    """Say whether what was reserved may have been lost on its way to Envoy, because the client had left
+    or the worker died: then nothing but the key is known, and nobody was asked for an answer."""
+    known = outcome.witness
+    lost = outcome.status == 0 or outcome.status >= 500
+    return lost and outcome.attempts == 0 and "settle_key" in known and "deny" not in known
 
 
 def estimate_of(request: Request) -> Estimate:

@@ -61,12 +61,10 @@ def most_s(asked: Asked, verdict: Verdict) -> float:
 
 def shed(deny: Deny, why: Why, waited_s: float = 0.0) -> Deny:
     """Say that it was not a matter of room alone."""
-    headers = {"x-headgate-queue": "expired" if why == "expired" else "shed"}
-    if waited_s:
-        headers["x-headgate-queue-ms"] = str(ceil(waited_s * 1000))
-    return msgspec.structs.replace(
-        deny, message=f"{deny.message} {SAID[why]}", headers={**deny.headers, **headers}
-    )
+    said = {"x-headgate-queue": "expired" if why == "expired" else "shed"}
+    waited = {"x-headgate-queue-ms": str(ceil(waited_s * 1000))} if waited_s else {}
+    headers = {**deny.headers, **said, **waited}
+    return msgspec.structs.replace(deny, message=f"{deny.message} {SAID[why]}", headers=headers)
 
 
 SAID: dict[Why, str] = {

@@ -23,7 +23,7 @@ class BudgetRule(msgspec.Struct, frozen=True):
     def state(self, old: object, now_us: int) -> "Budget":
         """Begin a new period, or go on in that of `old` under this rule."""
         start_us, end_us = self.periods.at(now_us)
-        if not isinstance(old, Budget) or old.start_us < start_us:
+        if not isinstance(old, Budget) or old.start_us < start_us or old.end_us <= now_us:
             return Budget(self, start_us, end_us)
         return msgspec.structs.replace(old, rule=self, end_us=max(old.end_us, end_us))
 

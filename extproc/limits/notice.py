@@ -1,13 +1,17 @@
 """Tells somebody that a budget has reached one of its levels."""
 
 from alerts.alert import Alert, Kind, Severity
-from extproc.limits.base import Settled
+from extproc.limits.base import Settled, Settlement
 
 
-def notices(settled: Settled, tenant: str, now_ms: int) -> list[Alert]:
+def notices(settlement: Settlement, tenant: str, now_ms: int) -> list[Alert]:
     """Make an alert for every level that this settlement has passed. The counters tell each passing
     to one worker alone, so its moment is part of what it is called."""
-    return [notice(settled, level, tenant, now_ms) for level in settled.crossed]
+    return [
+        notice(settled, level, tenant, now_ms)
+        for settled in settlement.limits
+        for level in settled.crossed
+    ]
 
 
 def notice(settled: Settled, level: int, tenant: str, now_ms: int) -> Alert:

@@ -57,6 +57,13 @@ class Reach(Whom, frozen=True, kw_only=True):
         """Name the count that a request goes to, such as `acme/alice`."""
         return "/".join([OWNERS[owner](identity, model) for owner in self.per])
 
+    def concerns(self, scope: str, tenant: str) -> bool:
+        """Say whether a tenant has a part in a count: it is theirs, or one that all share."""
+        for owner, part in zip(self.per, scope.split("/"), strict=False):
+            if owner not in FROM_BODY:
+                return part == tenant
+        return True
+
 
 class Priority(Whom, frozen=True, kw_only=True):
     """A class of requests, for those that wait in line."""
@@ -88,3 +95,6 @@ OWNERS: Mapping[str, Callable[[Identity, Model], str]] = MappingProxyType(
     }
 )
 """What a count can belong to, and its name. Projects, users and keys are those of their tenant."""
+
+FROM_BODY = frozenset({"model", "pool"})
+"""Those of them that belong to no tenant, and are not known before the body is."""

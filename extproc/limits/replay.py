@@ -38,6 +38,8 @@ class Past(msgspec.Struct, frozen=True):
     """What it cost then, in 1e-12 US dollars."""
     was_limited: bool
     """A limit refused it then."""
+    failed: bool = False
+    """It ended in an error, for which limits give everything back."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Replay:
         self._counters = counters
         self._set_clock_ms = set_clock_ms
         self._average = Average()
-        self._running: list[tuple[int, str, Spent]] = []
+        self._running: list[tuple[int, str, Spent | None]] = []
         self.tallies: dict[str, Tally] = {}
         """By tenant."""
 
@@ -128,9 +130,10 @@ class Replay:
         tally.admitted_now += past.was_limited
         cost = nano_usd(past.model.price, usage)
         tally.cost_now_pusd += cost * 1000
-        spent = Spent(
+        used = Spent(
             usage.prompt_tokens or 0, usage.cached_tokens or 0, usage.completion_tokens or 0, cost
         )
+        spent = None if past.failed else used
         heapq.heappush(self._running, (max(past.end_ms, past.start_ms), past.key, spent))
 
     def _charges(self, past: Past, usage: Usage) -> list[Charge]:

@@ -22,8 +22,7 @@ class SemaphoreRule(msgspec.Struct, frozen=True):
         """Bring a state up to now and under this rule."""
         if not isinstance(old, Semaphore):
             return Semaphore(self, ())
-        usual_us = old.usual_at(now_us)
-        return Semaphore(self, old.live(now_us), usual_us, old.learned_us if usual_us else 0)
+        return Semaphore(self, old.live(now_us), old.usual_us, old.learned_us)
 
     def anew(self, now_us: int) -> None:
         """Nobody is in."""

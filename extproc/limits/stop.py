@@ -24,8 +24,8 @@ Reserve = Callable[[int], Awaitable[str]]
 
 
 class Stop(BodyTransform):
-    """Watches one stream. `allowed_tokens` of its answer are reserved already, and it can never have
-    more than `most_tokens`."""
+    """Watches one stream. `allowed_tokens` of its answer are reserved already. It should never have more
+    than `most_tokens`; where counts are guessed, it may seem to, and more is reserved then."""
 
     def __init__(
         self, ending: Ending, allowed_tokens: int, most_tokens: int, reserve: Reserve
@@ -44,7 +44,8 @@ class Stop(BodyTransform):
         self._held += self._splitter.feed(chunk)
         out = [self._end() if event is None else event.raw for event in self._allowed()]
         left = self._allowed_tokens - self._ending.tokens
-        self.waits = self._may_have_more() and (bool(self._held) or left < AHEAD_TOKENS)
+        ahead = left < AHEAD_TOKENS and self._allowed_tokens < self._most_tokens
+        self.waits = self._may_have_more() and (bool(self._held) or ahead)
         return b"".join(out)
 
     def finish(self) -> bytes:
@@ -53,13 +54,15 @@ class Stop(BodyTransform):
 
     async def wait(self) -> None:
         """Reserve the next slice."""
-        more = min(SLICE_TOKENS, self._most_tokens - self._allowed_tokens)
+        more = SLICE_TOKENS
+        if self._allowed_tokens < self._most_tokens:
+            more = min(more, self._most_tokens - self._allowed_tokens)
         self._refused_by = await self._reserve(more)
         if not self._refused_by:
             self._allowed_tokens += more
 
     def _may_have_more(self) -> bool:
-        return not (self.over or self._refused_by) and self._allowed_tokens < self._most_tokens
+        return not (self.over or self._refused_by)
 
     def _allowed(self) -> Iterator[Event | None]:
         """Take the events that may go out; None ends the stream."""
@@ -76,7 +79,7 @@ class Stop(BodyTransform):
             yield self._held.pop(0)
 
     def _end(self) -> bytes:
-        return self._ending.close(self._refused_by or "max_tokens")
+        return self._ending.close(self._refused_by)
 
 
 def read(event: Event) -> Document | None:

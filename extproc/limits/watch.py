@@ -7,15 +7,13 @@ this remembers how much was left when a limit was last met: where that is ample,
 from collections.abc import Sequence
 
 from extproc.limits.base import Standing
-from extproc.limits.reach import OWNERS, Reach
+from extproc.limits.reach import FROM_BODY, Reach
 from extproc.request import Identity, Model
 
 REMEMBERED = 10_000
 """Scopes that are remembered. Beyond them all is forgotten at once: who is unknown is watched."""
 
 NO_MODEL = Model("", "", "")
-FROM_BODY = frozenset({"model", "pool"})
-assert OWNERS.keys() > FROM_BODY
 
 
 class Watched:

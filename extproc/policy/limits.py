@@ -109,8 +109,10 @@ class LimitPolicy(Strict):
             raise ValueError(f"burst is for buckets, not for a {chosen.value}")
         if self.alerts and chosen is not Algorithm.BUDGET:
             raise ValueError("alerts are for budgets")
-        if self.stop and chosen is Algorithm.SEMAPHORE:
-            raise ValueError("stop is for tokens and money")
+        if self.stop and self.unit not in GROWING:
+            raise ValueError("stop is for tokens of answers and for money")
+        if self.stop and self.strict:
+            raise ValueError("stop reserves piece by piece and strict all at once: choose one")
         return self
 
     def _measures(self) -> list[str]:
@@ -185,3 +187,5 @@ class LimitPolicy(Strict):
 
 
 BUCKETS = frozenset({Algorithm.TOKEN_BUCKET, Algorithm.LEAKY_BUCKET})
+GROWING = frozenset({Unit.TOKENS, Unit.COMPLETION_TOKENS, Unit.USD})
+"""What an answer takes more of while it goes on."""

@@ -32,7 +32,7 @@ local function make_budget()
   local function state(packed, key, capacity, a, b, c, d, alerts)
     local start, finish = period(a, b, c, d)
     local s = packed and load(packed)
-    if not s or s.start < start then
+    if not s or s.start < start or s.finish <= NOW then
       return make(start, finish, 0, 0, capacity, alerts)
     end
     s.finish, s.capacity, s.alerts = max(s.finish, finish), capacity, alerts

@@ -37,7 +37,7 @@ SETTLED_US = 600 * SECOND_US
 EARLY_US = 3600 * SECOND_US
 """How long a settlement waits for its reservation, which an outage may have held up."""
 SLACK_US = 60 * SECOND_US
-"""How much longer than needed a state is kept: by a clock that is set back it is needed again."""
+"""How much longer than needed all is kept: by a clock that is set back it is needed again."""
 MOST = 200_000
 """Scopes, open requests and settled ones, each. A scope takes 0.4 kB, 7 when it is a window with all of
 its slots in use; an open request with one limit 0.5 kB."""
@@ -155,7 +155,8 @@ class MemoryCounters:
         if record is None:
             expires_us = now_us + EARLY_US
             record = Record(expires_us, settled=True, early=spent or True)
-            self._settled.put(settle_key, record, expires_us, now_us)
+            self._open.drop(settle_key)
+            self._settled.put(settle_key, record, expires_us + SLACK_US, now_us)
             return Settlement("unknown")
         if record.settled:
             return Settlement("repeated")
@@ -282,7 +283,8 @@ class MemoryCounters:
                 # Only semaphores can tell without knowing what the next one wants.
                 more = limit.unit is not Unit.CONCURRENT or state.look(now_us).remaining > 0
                 self._lines.admit(offer.stand, now_us, more=more)
-        self._open.put(settle_key, Record(expires_us, tuple(taken)), expires_us, now_us)
+        record = Record(expires_us, tuple(taken))
+        self._open.put(settle_key, record, expires_us + SLACK_US, now_us)
         return after
 
     def _close(
@@ -291,7 +293,9 @@ class MemoryCounters:
         limits: list[Settled] = []
         for one in taken:
             used = count(one.unit, one.discount, spent)
-            state = self._states.get(one.key) or one.rule.anew(now_us)
+            state = self._states.get(one.key)
+            if state is None or state.gone_us(now_us) <= now_us:
+                state = one.rule.anew(now_us)
             crossed: tuple[int, ...] = ()
             if state:
                 state, crossed = state.settle(one.hold, used, now_us)
@@ -302,7 +306,7 @@ class MemoryCounters:
         expires_us = now_us + SETTLED_US
         self._open.drop(settle_key)
         record = Record(expires_us, settled=True)
-        self._settled.put(settle_key, record, expires_us, now_us)
+        self._settled.put(settle_key, record, expires_us + SLACK_US, now_us)
         return Settlement("settled", tuple(limits))
 
     def _make_up(

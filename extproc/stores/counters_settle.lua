@@ -20,7 +20,8 @@ for index = 1, #keys do
   local algorithm, packed, key, s = find_algorithm(kind), values[index], keys[index], nil
   if packed or unit == CONCURRENT then
     s = algorithm.load(packed, key)
-  else
+  end
+  if not s or algorithm.life(s) <= 0 then
     s = algorithm.anew(capacity, a, b, c)
   end
   local used, crossed = count(unit, discount, ARGV[2]), nil

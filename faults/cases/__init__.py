@@ -39,7 +39,7 @@ CASES = (
     ),
     Case(
         "settle-kill",
-        f"the settle process is killed (SIGKILL), {settling.STRIKES} times",
+        f"the settle process is killed (SIGKILL), {settling.KILLS} times",
         "nothing",
         settling.kill,
     ),
@@ -58,7 +58,7 @@ CASES = (
     ),
     Case(
         "log-rotate",
-        f"the access log is set aside under Envoy's hands, {settling.STRIKES} times",
+        f"the access log is set aside under Envoy's hands, {settling.TURNS} times",
         "nothing",
         settling.rotate_log,
     ),

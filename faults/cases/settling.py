@@ -7,24 +7,29 @@ from functools import partial
 
 from extproc.cli.admin import reopen_logs
 from extproc.cli.rotate import AccessLog
-from faults.cases.case import CaseError, until_replaced
+from extproc.cli.up import answers
+from faults.cases.case import CaseError, until, until_replaced
 from faults.place import Site
 from ledger.finished import finished
 
-STRIKES = 6
+WORKS_S = (0.0, 0.1, 0.3, 0.7)
+"""How long each settle process works before it is killed: while it catches up, and in even pace."""
+KILLS, TURNS = len(WORKS_S), 6
 PAUSE_S = 0.7
-"""Between two strikes: long enough for the next process to be in the middle of its work."""
+"""Between two turns: some thirty requests."""
 STOPPED_S = 8.0
 
 
 async def kill(site: Site) -> None:
-    """Again and again, most of the time in the middle of a batch."""
-    for _ in range(STRIKES):
+    """Again and again, as soon as the next one works."""
+    metrics = f"http://127.0.0.1:{site.stand.metrics_port}/metrics"
+    for works_s in WORKS_S:
+        await until(partial(answers, metrics), "the settle process")
+        await asyncio.sleep(works_s)
         pids = site.stand.settle_pids()
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         await until_replaced(site.stand.settle_pids, pids, "a new settle process")
-        await asyncio.sleep(PAUSE_S)
 
 
 async def stop_and_go(site: Site) -> None:
@@ -42,7 +47,7 @@ async def rotate_log(site: Site) -> None:
     layout = site.stand.layout
     reopen = partial(reopen_logs, layout.admin_socket)
     log = AccessLog(layout.access_log, reopen, partial(finished, site.ledger))
-    for _ in range(STRIKES):
+    for _ in range(TURNS):
         if not await log.rotate(1):
             raise CaseError("there was no access log to rotate")
         await asyncio.sleep(PAUSE_S)

@@ -128,6 +128,7 @@ RULES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(RULES, st.integers(0, 400), st.integers(0, 400), st.integers(0, 10**8))
 def test_the_wait_is_the_shortest(rule, first, amount, later_us):
     bucket, _ = rule.state(None, BEGIN).take(hold(first))
@@ -142,6 +143,7 @@ def test_the_wait_is_the_shortest(rule, first, amount, later_us):
         assert rule.state(bucket, now_us + wait_us - 1).wait_us(amount, now_us + wait_us - 1) > 0
 
 
+@settings(deadline=None)
 @given(RULES, st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 20)), max_size=20))
 def test_the_level_is_exact_however_often_it_is_asked_for(rule, steps):
     """The book: pour, drain by rate times time, never below nothing; whole units leave."""
@@ -174,7 +176,7 @@ def histories(draw):
     return rule, [(int(w * drains_us), u, int(r * rule.capacity)) for w, u, r in turns]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(histories())
 def test_strict_is_never_over_in_any_stretch_of_time(history):
     """Whatever is reserved, used less, and given back late: in no stretch of time has more been
@@ -202,6 +204,7 @@ def test_strict_is_never_over_in_any_stretch_of_time(history):
             assert total <= rule.capacity + rate * (now_us - at_us)
 
 
+@settings(deadline=None)
 @given(histories())
 def test_loose_is_right_over_time(history):
     """Over all, no more is used than a bucketful and what has drained."""
@@ -224,6 +227,7 @@ def test_loose_is_right_over_time(history):
 
 
 @pytest.mark.parametrize("strict", [True, False])
+@settings(deadline=None)
 @given(RULES, st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 300)), max_size=9))
 def test_what_is_all_given_back_leaves_nothing(strict, rule, taken):
     """In strict too, as long as nothing has drained meanwhile."""

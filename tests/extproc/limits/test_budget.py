@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.limits.base import LARGEST, Calendar
@@ -85,6 +85,7 @@ def test_what_is_only_reserved_is_not_told():
     assert budget.settle(held, 499, NOON)[1] == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=30))
 def test_levels_are_told_once_whatever_is_spent(amounts):
     budget, told, spent = None, [], 0

@@ -3,12 +3,16 @@
 import pytest
 
 from alerts.alert import Kind, Severity
-from extproc.limits.base import Settled, Unit
+from extproc.limits.base import Settled, Settlement, Unit
 from extproc.limits.notice import notices
 
 
 def settled(*crossed, scope="acme"):
-    return Settled("month", scope, Unit.USD, 5, 7, crossed)
+    done = (
+        Settled("tpm", scope, Unit.TOKENS, 5, 7),
+        Settled("month", scope, Unit.USD, 5, 7, crossed),
+    )
+    return Settlement("settled", done)
 
 
 def test_every_level_that_was_passed_is_told():

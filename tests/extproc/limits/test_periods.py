@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.limits.base import Calendar
@@ -60,6 +60,7 @@ ZONES = st.sampled_from(
 MOMENTS = st.integers(moment("2001-01-01T00:00:00Z"), moment("2040-01-01T00:00:00Z"))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(Calendar), ZONES, MOMENTS)
 def test_periods_follow_each_other(calendar, zone, now_us):
     periods = Periods(calendar, zone)
@@ -69,6 +70,7 @@ def test_periods_follow_each_other(calendar, zone, now_us):
     assert Periods(calendar, zone).at(start - 1) == (before, start)
 
 
+@settings(deadline=None)
 @given(ZONES, MOMENTS)
 def test_a_day_is_the_day_on_the_wall(zone, now_us):
     start, end = Periods(Calendar.DAY, zone).at(now_us)

@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from extproc.limits.base import LARGEST
@@ -18,6 +18,7 @@ def exact(rate, elapsed_us):
     return Fraction(elapsed_us // rate.tick_us * rate.amount, rate.ticks)
 
 
+@settings(deadline=None)
 @given(RATES, TIMES)
 def test_what_comes_in_a_time(rate, elapsed_us):
     assert rate.count(elapsed_us) == floor(exact(rate, elapsed_us))
@@ -25,6 +26,7 @@ def test_what_comes_in_a_time(rate, elapsed_us):
     assert rate.count_up(elapsed_us) == ceil(up)
 
 
+@settings(deadline=None)
 @given(RATES, st.integers(1, 10**9))
 def test_the_time_for_an_amount_is_the_least(rate, amount):
     time_us = rate.time_us(amount)
@@ -47,6 +49,7 @@ def test_the_finest_tick_that_is_exact(amount, period_s, rate):
     assert make_rate(amount, period_s) == rate
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**15), st.integers(1, 31 * 86_400))
 def test_no_product_is_too_large_for_lua(amount, period_s):
     try:

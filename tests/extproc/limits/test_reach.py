@@ -68,6 +68,22 @@ def test_whose_count_it_is(per, who, scope):
     assert reach(per=per).scope(who, CHAT) == scope
 
 
+@pytest.mark.parametrize(
+    ("per", "scope", "tenants"),
+    [
+        ((), "", {"acme", "globex"}),
+        (("tenant",), "acme", {"acme"}),
+        (("user",), "acme/globex", {"acme"}),
+        (("model",), "acme", {"acme", "globex"}),
+        (("model", "tenant"), "globex/acme", {"acme"}),
+        (("pool", "model", "key"), "p/m/acme/key-1", {"acme"}),
+    ],
+)
+def test_who_has_a_part_in_a_count(per, scope, tenants):
+    found = {tenant for tenant in ("acme", "globex") if reach(per=per).concerns(scope, tenant)}
+    assert found == tenants
+
+
 def test_no_name_can_be_made_to_look_like_anothers():
     """The user of one tenant, and a project, user or key of another."""
     sly = Identity("acme", "globex/bob", "-", "globex/bob")

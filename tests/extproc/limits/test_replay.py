@@ -61,6 +61,14 @@ async def test_what_was_refused_then_is_played_with_the_usual_size():
     assert acme.cost_now_pusd == 3 * 60 * 10**6
 
 
+async def test_what_failed_is_given_back():
+    calls = Limit(
+        name="calls", algorithm=Algorithm.SLIDING_WINDOW, unit=Unit.REQUESTS, amount=2, period_s=60
+    )
+    failed = [msgspec.structs.replace(past(n, at_s=2 * n, tokens=0), failed=True) for n in range(4)]
+    assert (await play([*failed, past(8, at_s=9), past(9, at_s=9)], calls))["acme"].refused == 0
+
+
 async def test_a_limit_in_shadow_refuses_nobody():
     shadow = msgspec.structs.replace(TPM, shadow=True)
     acme = (await play([past(n) for n in range(4)], shadow))["acme"]

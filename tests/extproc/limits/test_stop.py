@@ -95,6 +95,21 @@ async def test_what_is_left_is_used_to_the_last_slice():
     assert purse.asked == [SLICE_TOKENS, SLICE_TOKENS], "a refusal is final"
 
 
+async def test_what_only_seems_longer_than_it_may_be_is_reserved_and_not_cut():
+    """No limit refuses, and the engine minds `max_tokens` itself: words are longer than tokens here."""
+    delta = {"type": "text_delta", "text": " internationalization"}
+    event = json.dumps({"type": "content_block_delta", "index": 0, "delta": delta}).encode()
+    purse = Purse(1000)
+    stop = Stop(ending(Kind.MESSAGES, 5), 5, 5, purse)
+    out = b""
+    for _ in range(5):
+        out += stop.feed(b"data: " + event + b"\n\n")
+        while stop.waits:
+            await stop.wait()
+            out += stop.feed(b"")
+    assert (out.count(event), stop.over, purse.asked) == (5, False, [SLICE_TOKENS])
+
+
 async def test_an_event_of_many_tokens_is_not_sent_beyond_the_limit():
     out, _ = await play(events(400, step=16), 50, 400)
     assert last_usage(out) == 48

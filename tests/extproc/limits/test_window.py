@@ -106,7 +106,7 @@ TAKEN = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(TAKEN)
 def test_never_over_in_any_window(history):
     """Exact at the edges: within any 60 s no more is admitted than 300, and what is refused would have
@@ -132,6 +132,7 @@ def test_never_over_in_any_window(history):
             assert sum(n for t, n in book if at_us <= t < at_us + 60 * SECOND) <= 300
 
 
+@settings(deadline=None)
 @given(TAKEN, st.integers(0, 300))
 def test_the_wait_is_the_shortest(history, amount):
     rule = WindowRule(300, SECOND)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from extproc.errors import CountersFaultError
-from extproc.limits.base import Charge, Settlement
+from extproc.limits.base import Charge, Settlement, Ticket, find_places
 from extproc.stores import counters_fallback
 from extproc.stores.counters_fallback import LocalFallback, fall_back
 from extproc.stores.counters_memory import MemoryCounters
@@ -306,3 +306,83 @@ async def test_workers_together_stay_within_the_limit(tmp_path):
             for number in range(20)
         ]
     assert sum(3 * verdict.admitted for verdict in verdicts) == 4 * 24
+
+
+TICKET = Ticket("w1", "batch", 1, "acme")
+
+
+class Flaky(MemoryCounters):
+    """Does what it is told; when it is broken, it does not say so."""
+
+    broken = False
+
+    async def reserve(self, settle_key, charges, lease_s, **how):
+        verdict = await super().reserve(settle_key, charges, lease_s, **how)
+        self.check()
+        return verdict
+
+    async def settle(self, settle_key, spent, *, forget=False):
+        self.check()
+        return await super().settle(settle_key, spent, forget=forget)
+
+    async def leave(self, places):
+        self.check()
+        await super().leave(places)
+
+    def check(self):
+        if self.broken:
+            raise CountersFaultError("gone")
+
+
+async def test_in_an_outage_each_worker_has_lines_of_its_own():
+    shared, local, heard = Flaky(), MemoryCounters(), []
+    charges = ask(semaphore(wait_s=5))
+    async with fall_back(shared, local, 2, probe_s=PROBE_S) as counters:
+        counters.listen(lambda place: heard.append(place.settle_key))
+        shared.broken = True
+        await go_down(counters)
+        assert (await counters.reserve("a", charges, 30, ticket=TICKET)).admitted
+        verdict = await counters.reserve("b", charges, 30, ticket=TICKET)
+        assert (verdict.waits, verdict.degraded) == (True, "local"), "half of two places"
+        await counters.settle("a", None)
+        assert heard == ["b"]
+        assert (await counters.reserve("b", charges, 30, ticket=TICKET)).admitted
+        await counters.reserve("c", charges, 30, ticket=TICKET)
+        await counters.leave(find_places("c", charges, TICKET))
+        assert local.waiting == 0
+
+
+async def test_after_it_who_waits_stands_in_the_lines_of_all():
+    shared, local = Flaky(), MemoryCounters()
+    charges = ask(semaphore(wait_s=5))
+    for key in "xy":
+        await shared.reserve(key, charges, 30)
+    async with fall_back(shared, local, 2, probe_s=PROBE_S) as counters:
+        shared.broken = True
+        await go_down(counters)
+        for key in "ab":
+            await counters.reserve(key, charges, 30, ticket=TICKET)
+        assert (shared.waiting, local.waiting) == (0, 1)
+        shared.broken = False
+        await be_back(counters)
+        assert (await counters.reserve("b", charges, 30, ticket=TICKET)).waits
+        assert (shared.waiting, local.waiting) == (1, 0)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_what_was_given_back_in_vain_does_not_let_anybody_in(sent):
+    """It asked, heard nothing, and goes on waiting under the same key."""
+    shared, local = Flaky(), MemoryCounters()
+    charges = ask(semaphore(wait_s=5))
+    for key in "xy":
+        await shared.reserve(key, charges, 30)
+    await local.reserve("z", ask(semaphore(amount=1)), 30)
+    counters = LocalFallback(shared, local, 2)
+    shared.broken = True
+    assert not (await counters.reserve("a", charges, 30, ticket=TICKET)).admitted
+    assert counters.missed == 1
+    shared.broken = False
+    if sent:
+        await counters._send(counters._missed.popleft())
+    verdict = await counters.reserve("a", charges, 30, ticket=TICKET)
+    assert (verdict.admitted, verdict.waits, counters.missed) == (False, True, 0)

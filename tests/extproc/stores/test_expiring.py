@@ -1,6 +1,6 @@
 """Entries go when their time has come, and memory stays bounded."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.stores.expiring import Expiring
@@ -45,6 +45,7 @@ def test_what_was_past_its_time_was_not_forgotten():
     assert expiring.forgotten == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20), st.integers(0, 3)), max_size=200))
 def test_it_holds_all_that_live_and_not_many_more(steps):
     expiring, alive, now = Expiring(1000), {}, 0
