@@ -70,7 +70,8 @@ class Plan:
 
     rounds: int
     warm_s: float
-    """Twice the load, so that queues are as long as they get; not counted."""
+    """Twice the load, all of what is more being batch, so that queues are as long as they get; not
+    counted."""
     count_s: float
 
 
@@ -117,7 +118,7 @@ def arrivals(plan: Plan, seed: int) -> list[Arrival]:
     while at_s < plan.warm_s + plan.count_s:
         warm = at_s < plan.warm_s
         at_s += draw.expovariate(CAPACITY * OVERLOAD * (2 if warm else 1))
-        kind = "interactive" if draw.random() < INTERACTIVE else "batch"
+        kind = "interactive" if draw.random() < INTERACTIVE / (2 if warm else 1) else "batch"
         found.append(Arrival(at_s, kind, counts=not warm))
     return found
 

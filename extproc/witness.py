@@ -5,6 +5,7 @@ within milliseconds (endpoint health now, reservations later). What must be exac
 access log (`ledger/`). Envoy sends entries unbuffered; all of one Envoy thread come to one worker.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, Iterable, Sequence
 
 from envoy.data.accesslog.v3 import accesslog_pb2
@@ -16,16 +17,27 @@ from extproc.decision import Outcome
 from extproc.pipeline import Pipeline
 from extproc.protobuf import StructView
 
+AT_ONCE = 256
+"""Settlements under way for one of Envoy's threads; beyond them its entries wait."""
+
 
 async def settle_all(
     messages: AsyncIterable[StreamAccessLogsMessage], current: "CurrentPipeline"
 ) -> None:
     """Settle every request whose end is told, renew every one that still runs, under the policy in
-    force now."""
-    async for message in messages:
-        for outcome in outcomes(message.http_logs.log_entry):
-            pipeline = current.pipeline
-            await (pipeline.renew(outcome) if outcome.running else pipeline.settle(outcome))
+    force now. They do not wait for each other: each may be a call to counters that are far away."""
+    room = asyncio.Semaphore(AT_ONCE)
+    async with asyncio.TaskGroup() as tasks:
+        async for message in messages:
+            for outcome in outcomes(message.http_logs.log_entry):
+                await room.acquire()
+                tasks.create_task(tell(current.pipeline, outcome)).add_done_callback(
+                    lambda _: room.release()
+                )
+
+
+async def tell(pipeline: Pipeline, outcome: Outcome) -> None:
+    await (pipeline.renew(outcome) if outcome.running else pipeline.settle(outcome))
 
 
 class CurrentPipeline:

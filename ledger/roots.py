@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select
 from ledger.database import Database
 from ledger.signing import Signer
 from ledger.store import LedgerError
-from ledger.tables import CHAIN, ROOT
+from ledger.tables import CHAIN, LEDGER, ROOT
 from ledger.trimmed import Trimmed, read_trimmed
 from telemetry.logs import Event, EventLog
 
@@ -120,6 +120,8 @@ def signed_entries(connection: Connection) -> int:
 
 def add_root(connection: Connection, signer: Signer, now_ms: int) -> Root | None:
     """Sign where the chains stand; None when that is what the last root says."""
+    # Only one at a time, and none between two statements of a commit (SQLite sees to that itself).
+    connection.execute(select(LEDGER.c.version).with_for_update())
     chains = standings(connection)
     last = _last(connection)
     if last is None and not chains:

@@ -9,7 +9,6 @@ because retention keeps the entries of every request that a log tells of.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -23,11 +22,10 @@ _USER = re.compile(rb'"user":\s*(' + _STRING + rb")")
 _TENANT = re.compile(rb'"tenant":\s*(' + _STRING + rb")")
 
 
-@dataclass(frozen=True, slots=True)
-class Scrubbed:
+class Scrubbed(msgspec.Struct, frozen=True):
     """One log file."""
 
-    path: Path
+    file: str
     lines: int
     """Lines that name the person no more."""
     unread: int
@@ -59,7 +57,7 @@ def _scrub(path: Path, offsets: Mapping[str, int], person: Person) -> Scrubbed:
                 unread += 1
             start = end
         os.fsync(writable.fileno())
-    return Scrubbed(path, lines, unread)
+    return Scrubbed(path.name, lines, unread)
 
 
 def find(line: bytes, person: Person) -> tuple[int, int] | None:

@@ -70,14 +70,16 @@ def trim(
     root says so, entries that are missing count as tampering. The settle process waits meanwhile,
     some 20 ms for a thousand entries, so keep it to some ten thousand at once.
     """
-    deleted = look(connection, until, first_seq) if until else {}
-    if not deleted:
+    if not until:
         return {}
-    changed = _begins(connection, deleted)
+    # First: whoever else deletes, books or signs has finished then, or waits for us.
     connection.execute(update(LEDGER).values(trimming=1))
-    connection.execute(delete(ENTRY).where(_within(until, first_seq)))
+    deleted = look(connection, until, first_seq)
+    if deleted:
+        changed = _begins(connection, deleted)
+        connection.execute(delete(ENTRY).where(_within(until, first_seq)))
+        connection.execute(_SET, changed)
     connection.execute(update(LEDGER).values(trimming=0))
-    connection.execute(_SET, changed)
     return deleted
 
 

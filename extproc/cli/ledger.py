@@ -125,7 +125,8 @@ def tell(verdict: Verdict) -> str:
     if verdict.faults:
         return "\n".join([f"not as it was written ({looked}):", *map(tell_fault, verdict.faults)])
     unsigned = f"; {verdict.unsigned:,} entries wait for the next root" if verdict.unsigned else ""
-    return f"ok: {looked}{unsigned}"
+    trimmed = f"; {verdict.trimmed:,} deleted by retention, as signed" if verdict.trimmed else ""
+    return f"ok: {looked}{trimmed}{unsigned}"
 
 
 def tell_fault(fault: Fault) -> str:

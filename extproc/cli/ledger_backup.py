@@ -84,6 +84,8 @@ def drill(
 ) -> None:
     """Lose a copy of the ledger under load and restore it: how long does that take, what is missing?"""
     layout = Layout(state)
+    if not layout.root.is_dir():
+        leave(f"no gateway has run in {layout.root}", FAILED)
     try:
         path = sqlite_path(ledger or layout.ledger)
         # Beside the real one: the same disk, and for its owner alone.

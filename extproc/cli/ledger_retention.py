@@ -123,7 +123,8 @@ def _erase(database: Database, layout: Layout, person: tuple[str, str], by: str)
         offsets = read_offsets(connection)
     scrubbed = list(scrub(layout.access_log, offsets, person))
     traces = list(find_traces(layout.root, person[1]))
-    return Erased(erased and erased.pseudonym, wiped, running, scrubbed, traces)
+    pseudonym = None if erased is None else erased.pseudonym
+    return Erased(pseudonym, wiped, running, scrubbed, traces)
 
 
 def _tell_erased(done: Erased) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _tell_erased(done: Erased) -> Iterator[str]:
         left = f"; in {each.unread:,} it still stands, for they are not settled yet" * bool(
             each.unread
         )
-        yield f"{each.path.name}: taken out of {each.lines:,} lines{left}"
+        yield f"{each.file}: taken out of {each.lines:,} lines{left}"
     if not done.wiped:
         yield "The name may stand in the write-ahead log of the database for a while: run this again."
     if done.running:

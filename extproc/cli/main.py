@@ -42,14 +42,35 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(limits_app, name="limits")
 app.add_typer(guards_app, name="guards")
 app.add_typer(ledger_app, name="ledger")
-for command in (trim, erase, backup, restore, drill):
-    ledger_app.command()(command)
+ledger_app.command()(trim)
+ledger_app.command()(erase)
+ledger_app.command()(backup)
+ledger_app.command()(restore)
+ledger_app.command()(drill)
 app.command()(budget)
 policy_app.command()(replay)
 app.command()(reconcile)
 app.command()(usage)
 
 StateFlag = Annotated[Path, typer.Option("--state", help="Sockets, logs, journal and ledger.")]
+RedisFlag = Annotated[
+    str | None,
+    typer.Option(
+        envvar="HEADGATE_REDIS",
+        help="URL of your Redis or Valkey, for limits. Default: one of its own is started.",
+    ),
+]
+LedgerFlag = Annotated[
+    str | None,
+    typer.Option(help="Path or database URL of the ledger. Default: ledger.sqlite in --state."),
+]
+ProxiesFlag = Annotated[
+    int,
+    typer.Option(min=0, max=10, help="Proxies before this gateway that tell clients' addresses."),
+]
+SidecarsFlag = Annotated[
+    bool, typer.Option(help="Start the services beside the gateway: the usage API.")
+]
 
 
 @app.command()
@@ -73,27 +94,10 @@ def up(
     envoy: Annotated[
         Path | None, typer.Option(help="The Envoy binary. Default: .tools/bin/envoy, or the PATH.")
     ] = None,
-    redis: Annotated[
-        str | None,
-        typer.Option(
-            envvar="HEADGATE_REDIS",
-            help="URL of your Redis or Valkey, for limits. Default: one of its own is started.",
-        ),
-    ] = None,
-    ledger: Annotated[
-        str | None,
-        typer.Option(help="Path or database URL of the ledger. Default: ledger.sqlite in --state."),
-    ] = None,
-    trusted_proxies: Annotated[
-        int,
-        typer.Option(
-            min=0, max=10, help="Proxies before this gateway that tell clients' addresses."
-        ),
-    ] = 0,
-    sidecars: Annotated[
-        bool,
-        typer.Option(help="Start the services beside the gateway: the usage API."),
-    ] = True,
+    redis: RedisFlag = None,
+    ledger: LedgerFlag = None,
+    trusted_proxies: ProxiesFlag = 0,
+    sidecars: SidecarsFlag = True,
 ) -> None:
     """Start the whole gateway on this machine, and stop it with Ctrl-C."""
     typed = Typed(

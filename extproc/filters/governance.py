@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -65,7 +66,7 @@ class Governance:
         if (by := model.tokenizer) is not None:
             vocabulary = by.vocabulary
             if by.engine:
-                healthy = lambda pool: engines.healthy(pools[pool])  # noqa: E731 - said once, here
+                healthy = partial(find_healthy, engines, pools)
                 engine = EngineCounter(self.lasting.client, healthy, by.deadline_ms / 1000)
         return Counter(
             self.lasting.threads,
@@ -74,6 +75,13 @@ class Governance:
             engine,
             model.images.rule() if model.images else ImageRule(),
         )
+
+
+def find_healthy(
+    engines: EngineView, pools: Mapping[str, Sequence[str]], pool: str
+) -> Sequence[str]:
+    """Name the endpoints of a pool that may be asked."""
+    return engines.healthy(pools[pool])
 
 
 def reaches(policy: Policy) -> Sequence[Reach]:

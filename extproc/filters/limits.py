@@ -59,6 +59,10 @@ GRACE_S = (0.005, 0.01, 0.02, 0.04)
 before Envoy's log has told us that the place is free, and a client that asks again at once would be
 refused for it."""
 
+UNDER_WAY_S = 0.05
+"""A reservation whose client has just left may still be on its way; by then it has been made, or given up:
+twice the deadline of a call, and a little more."""
+
 FREE = frozenset({Kind.COUNT_TOKENS})
 """Operations that use no tokens; they count as requests."""
 
@@ -228,6 +232,7 @@ class Limits(Filter):
         known = outcome.witness
         if "reserved_tokens" not in known:
             if may_have_reserved(outcome):
+                await asyncio.sleep(UNDER_WAY_S)
                 await self._counters.settle(str(known["settle_key"]), None, forget=True)
             return
         counted, key = int(known.get("prompt_estimate", 0)), str(known["settle_key"])

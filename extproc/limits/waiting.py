@@ -137,11 +137,12 @@ class Waiting:
         waiter = Waiter(asked, now_s())
         waiter.bear(verdict)
         self._enter(waiter)
-        turn: Turn | None = None
         try:
             turn = await self._stand(waiter)
-        finally:
-            self._leave(waiter, turn)
+        except BaseException:
+            self._leave(waiter, None)
+            raise
+        self._leave(waiter, turn)
         return turn
 
     async def _stand(self, waiter: Waiter) -> Turn:

@@ -53,6 +53,9 @@ PROBE_S = 0.5
 BACKLOG = 10_000
 """Calls kept for later, about 5 MB. At 100 requests a second that is a minute; then the oldest go."""
 
+TRIES = 5
+"""Of each of them. What the server takes for wrong it will never do, and that must not go on for ever."""
+
 Told = Callable[[str, Settlement], object]
 
 
@@ -65,6 +68,7 @@ class Missed(msgspec.Struct, frozen=True):
     spent: Spent | None = None
     forget: bool = False
     """Its key may come again: whoever waits asks more than once."""
+    tries: int = 0
 
 
 class LocalFallback:
@@ -254,6 +258,14 @@ class LocalFallback:
         self._missed.append(missed)
         self._work.set()
 
+    def _put_back(self, missed: Missed, fault: CountersFaultError) -> None:
+        """Send it later, behind the others, which may do better."""
+        if missed.tries + 1 < TRIES:
+            self._missed.append(msgspec.structs.replace(missed, tries=missed.tries + 1))
+            return
+        self.dropped += 1
+        log.error(Event.SETTLE_FAULT, fault, filter="limits", settle_key=missed.settle_key)
+
     async def _probe(self) -> None:
         """Ask for something that a server may only do when it may write."""
         try:
@@ -276,7 +288,7 @@ class LocalFallback:
                 )
                 settlement = verdict.settlement
         except CountersFaultError as exc:
-            self._missed.appendleft(missed)
+            self._put_back(missed, exc)
             self._note_fault(exc)
         else:
             self._note_answer()

@@ -7,11 +7,16 @@
 --   c:WORKER             calls that it has yet to hear
 local QUEUED = 4
 
+-- Whether anybody waits for room in the limit with that state.
+local function is_crowded(key)
+  return redis.call("EXISTS", key:sub(1, PREFIX) .. "q" .. key:sub(PREFIX + 2)) == 1
+end
+
 -- The last four are of a ticket.
 local function make_lines(WORKER, PRIORITY, TENANT, packed)
   local CLASS = "<ddddddd"
   local LEARNING, KNOWN = 8, 4
-  local LINE_MS, ALIVE_MS, CALL_MS = 60000, 1000, 5000
+  local LINE_MS, ALIVE_MS, CALL_MS, CALLS = 60000, 1000, 5000, 1000
   local HEAD = KEYS[1]:sub(1, PREFIX)
   local WEIGHT, JOINS
   if packed then
@@ -129,19 +134,18 @@ local function make_lines(WORKER, PRIORITY, TENANT, packed)
     local name, class, worker = first(line)
     if name then
       local key = HEAD .. "c:" .. worker
-      redis.call("RPUSH", key, line.rest:sub(2) .. "\0" .. class.name .. "\0" .. name)
+      local calls = redis.call("RPUSH", key, line.rest:sub(2) .. "\0" .. class.name .. "\0" .. name)
       redis.call("PEXPIRE", key, CALL_MS)
+      if calls > CALLS then -- nobody listens
+        redis.call("LTRIM", key, -CALLS, -1)
+      end
     end
   end
 
-  -- Call whoever is first, if anybody waits.
   local function wake(key)
-    local rest = key:sub(PREFIX + 2)
-    if redis.call("EXISTS", HEAD .. "q" .. rest) == 1 then
-      local line = open(rest)
-      call(line)
-      save(line)
-    end
+    local line = open(key:sub(PREFIX + 2))
+    call(line)
+    save(line)
   end
 
   local function next_turn(class, cost)

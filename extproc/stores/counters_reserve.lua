@@ -7,7 +7,7 @@ local values = redis.call("MGET", unpack(KEYS))
 local size = #KEYS - 1
 local status, spent = find(values[1])
 local states, refused = {}, false
-local lines = ARGV[4] and not status and FLAG == 0 and make_lines(ARGV[4], ARGV[5], ARGV[6], ARGV[7])
+local minds_lines, lines = ARGV[4] and not status and FLAG == 0, nil
 
 local position = 1
 for index = 1, size do
@@ -18,7 +18,8 @@ for index = 1, size do
   s.kind, s.amount, s.shadow = algorithm, amount, flags % QUEUED >= SHADOW
   if not status or status == "E" then
     s.wait = algorithm.wait(s, amount)
-    if lines and flags >= QUEUED then
+    if minds_lines and flags >= QUEUED and (s.wait ~= 0 or is_crowded(key)) then
+      lines = lines or make_lines(ARGV[4], ARGV[5], ARGV[6], ARGV[7])
       lines.judge(s, key)
     end
     refused = refused or (s.wait ~= 0 and not s.shadow)

@@ -33,7 +33,7 @@ for index = 1, #keys do
     end
   end
   report(answer, key, unit, amount, used, crossed)
-  if flags >= QUEUED then
+  if flags >= QUEUED and is_crowded(key) then
     lines = lines or make_lines()
     lines.wake(key)
   end

@@ -3,9 +3,14 @@
 import asyncio
 import json
 import os
+import random
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -54,6 +59,32 @@ async def test_the_eleventh_is_told_that_all_places_are_taken(own):
         "rate_limit_exceeded", "slots", "demo",
     )  # fmt: skip
     assert int(refused.headers["retry-after"]) >= 1
+
+
+def reset_after(own, seconds):
+    """Ask, and break the connection off so much later."""
+    url = urlsplit(own.url)
+    body = json.dumps(ask("hi " * 50)).encode()
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ACME}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((url.hostname, url.port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(head.encode() + body)
+        time.sleep(seconds)
+
+
+def test_clients_that_leave_while_it_is_decided_keep_no_place(own):
+    """Some leave after their place was taken and before Envoy could hear of it."""
+    dice = random.Random(7)
+    for _ in range(300):
+        reset_after(own, dice.uniform(0, 0.004))
+
+    def is_free():
+        return json.loads(cli(own, "limits", "show", "--name", "slots", "--json")) == []
+
+    wait_for(is_free, what="all places to be free, long before their leases end")
 
 
 async def test_two_hundred_connections_admit_no_token_too_many(own):

@@ -1,5 +1,7 @@
 """Envoy's access log entries -> Outcomes."""
 
+import asyncio
+
 import pytest
 from envoy.data.accesslog.v3 import accesslog_pb2
 from envoy.data.accesslog.v3.accesslog_pb2 import HTTPAccessLogEntry
@@ -11,7 +13,7 @@ from extproc.filter import Filter
 from extproc.pipeline import Pipeline
 from extproc.protobuf import read_value
 from extproc.stores.memory import MemoryMeter
-from extproc.witness import CurrentPipeline, outcomes, settle_all
+from extproc.witness import AT_ONCE, CurrentPipeline, outcomes, settle_all
 
 END = accesslog_pb2.DownstreamEnd
 
@@ -201,3 +203,30 @@ async def test_the_first_message_may_carry_no_entries_and_tcp_ones_are_not_ours(
 
     await settle_all(messages(), CurrentPipeline(Pipeline([note], "v1", MemoryMeter())))
     assert note.settled == []
+
+
+class Distant(Filter):
+    """Settles when all have begun to: counters that are far away and busy with others."""
+
+    name = "distant"
+
+    def __init__(self, count):
+        self.all_here = asyncio.Barrier(count)
+
+    async def decide(self, request):
+        return request
+
+    async def settle(self, outcome):
+        await self.all_here.wait()
+
+
+async def test_settlements_do_not_wait_for_each_other():
+    async def messages():
+        for _ in range(2 * AT_ONCE):
+            message = StreamAccessLogsMessage()
+            message.http_logs.log_entry.append(entry())
+            yield message
+
+    pipeline = Pipeline([Distant(AT_ONCE)], "v1", MemoryMeter())
+    async with asyncio.timeout(10):
+        await settle_all(messages(), CurrentPipeline(pipeline))

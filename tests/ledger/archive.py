@@ -38,9 +38,10 @@ class Archive:
             return add_root(connection, self.signer, self.now_ms)
 
     def retainer(self, **members):
+        usual = {"reader": self.reader, "writer": self.database, "signer": self.signer}
         return Retainer(
-            self.reader, self.database, self.signer, self.state / "log" / "access.jsonl",
-            clock=lambda: self.now_ms / 1000, sleep=lambda _: None, **members,
+            **(usual | members), access_log=self.state / "log" / "access.jsonl",
+            clock=lambda: self.now_ms / 1000, sleep=lambda _: None,
         )  # fmt: skip
 
     def verdict(self):

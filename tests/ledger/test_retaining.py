@@ -1,6 +1,7 @@
 """Logs, entries and names go when their time has come; the ledger stays provable, and its sums."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from ledger.config import Config, Retention
+from ledger.database import open_database
 from ledger.retaining import Outcome, Retaining
 from ledger.retention import Cutoffs
 from ledger.rollup import add_up
@@ -75,6 +77,30 @@ def test_it_goes_a_part_at_a_time(archive):
     assert archive.faults() == []
     roots = books.query(archive.where, select(ROOT.c.id))
     assert len(roots) == 8 + 5
+
+
+def test_two_at_once_delete_nothing_twice(archive):
+    fill(archive, 6)
+    limits = Cutoffs(archive.now_ms)
+    with closing(Other(archive)) as other, ThreadPoolExecutor(2) as pool:
+        both = [
+            pool.submit(retainer.run, limits) for retainer in (archive.retainer(), other.retainer)
+        ]
+        assert sum(each.result().entries for each in both) == 15
+    assert archive.faults() == []
+
+
+class Other:
+    """Somebody who deletes by hand while the settle process does it by itself."""
+
+    def __init__(self, archive):
+        self.reader = open_database(archive.where)
+        self.writer = open_database(archive.where, writes=True)
+        self.retainer = archive.retainer(reader=self.reader, writer=self.writer, width=2)
+
+    def close(self):
+        self.reader.close()
+        self.writer.close()
 
 
 def write_log(archive, name, keys, *, age_s=7200):

@@ -42,7 +42,7 @@ def write(path, *lines):
 
 def scrubbed(process, person=ALICE):
     found = scrub(process.log, process.ledger.offsets(), person)
-    return [(each.path.name, each.lines, each.unread) for each in found]
+    return [(each.file, each.lines, each.unread) for each in found]
 
 
 def test_only_that_person_and_only_what_was_read(process):

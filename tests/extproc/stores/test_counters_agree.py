@@ -50,6 +50,7 @@ LIMITS = [
     [limit("ghost", TOKEN, Unit.TOKENS, 500, period_s=3600, shadow=True)],
 ]  # fmt: skip
 
+KINDS = ("reserve", "settle", "until", "wait", "renew", "reset")
 STRICT = next(versions for versions in LIMITS if versions[0].name == "strict")
 SEMAPHORES = next(versions for versions in LIMITS if versions[0].name == "at-once")
 """With these the clock does not go back: Redis has thrown out then whom memory still knows."""
@@ -112,7 +113,7 @@ def wander(seed):
     groups = dice.sample(LIMITS, dice.randint(1, 3)) if dice.random() < 0.6 else [STRICT]
     steps = []
     for _ in range(120):
-        match dice.choices(["reserve", "settle", "until", "wait", "renew"], [8, 6, 4, 3, 1])[0]:
+        match dice.choices(KINDS, [8, 6, 4, 3, 1, 1])[0]:
             case "reserve":
                 wanted = [roll_charge(dice, versions) for versions in groups if dice.random() < 0.8]
                 key = "new" if dice.random() < 0.9 else dice.randint(0, 5)
@@ -131,6 +132,8 @@ def wander(seed):
                 steps.append(("wait", dice.choice(waits)))
             case "renew":
                 steps.append(("renew", dice.randint(0, 5), dice.choice([0.5, 30.0])))
+            case "reset":
+                steps.append(("reset", dice.choice(groups)[0].name, ""))
     return groups, steps
 
 

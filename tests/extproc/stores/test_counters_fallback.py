@@ -284,6 +284,25 @@ async def test_what_is_missed_is_bounded():
     assert (counters.missed, counters.dropped) == (counters_fallback.BACKLOG, 5)
 
 
+class Picky(MemoryCounters):
+    """Never takes one key, as a server whose script fails for it."""
+
+    async def reserve(self, settle_key, *given, **more):
+        if settle_key == "bad":
+            raise CountersFaultError("ERR user_script")
+        return await super().reserve(settle_key, *given, **more)
+
+
+async def test_what_the_server_will_never_take_holds_nobody_up():
+    shared = Picky()
+    async with fall_back(shared, MemoryCounters(), 2, probe_s=0.001) as counters:
+        assert (await counters.reserve("bad", ask(window()), 30)).degraded == "local"
+        assert (await counters.settle("bad", None)).state == "unknown"
+        await be_back(counters)
+        assert counters.dropped == 1
+        assert not (await counters.reserve("good", ask(window()), 30)).degraded
+
+
 async def test_a_fault_alone_opens_nothing():
     counters = LocalFallback(Broken(), MemoryCounters(), 1)
     assert not await counters.renew("k", 30)
