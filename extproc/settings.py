@@ -30,7 +30,8 @@ class Settings:
     """HEADGATE_MAX_HELD_BYTES: bound of request bytes in flight."""
     redis: str = ""
     """HEADGATE_REDIS: URL of the server that counts what is used of each limit; without one, this
-    worker counts alone."""
+    worker counts alone. Of several, divided by spaces, the first counts what concerns everybody, and
+    tenants are spread over the others."""
     replicas: int = 1
     """HEADGATE_REPLICAS: workers that share limits, which each of them divides by when it has to
     count alone."""

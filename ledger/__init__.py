@@ -20,7 +20,14 @@ settle     read, close, commit, count, and again; follow sets the pace, publish 
            whatever is done beside it
 roots      signed statements of where the chains stand, with the key in signing
 verify     proof that nothing was changed: walk over the chains, compare the sums, raw reads
-trim       how retention deletes entries
+retention  which entries were kept long enough; retaining deletes them, with trim, what trimmed
+           remembers of them, and before them the logfiles that tell of them; forget does so with
+           names, archiving puts entries elsewhere first
+erasure    forgetting a person; scrub does it in logs, traces tells where else the name is
+backup     a copy of a ledger under load: snapshot is what it says of itself, logparts the log since
+           the one before
+restore    the way back; replay reads the logs on, to a moment if need be; drill measures it, under
+           drill_load
 question   who used how much of what, and when; steps are its hours, days and months
 usage      the answers: totals asks the database, with where and spans; ranking makes rows of figures
 report     answers as table, records, or files; charges are bills, and focus writes them as FOCUS has it

@@ -27,8 +27,9 @@ from telemetry.metrics import SettleMetrics
 EVERY_S = 3600.0
 """Cutoffs move once a day; a turn that found the ledger locked is made up for within the hour."""
 
-WIDTH = 10_000
-"""Entries in one transaction: a quarter of a second, in which the settle process waits."""
+LEAST_WIDTH, MOST_WIDTH, WINDOWS = 10_000, 100_000, 20
+"""Entries in one transaction. The settle process waits for it, a quarter of a second for the fewest,
+and each leaves a root, which has a line for every tenant: so they are as few as that allows."""
 
 _log = EventLog(__name__)
 
@@ -58,7 +59,7 @@ class Retainer:
     writer: Database
     signer: Signer
     access_log: Path
-    width: int = WIDTH
+    least_width: int = LEAST_WIDTH
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
@@ -90,9 +91,10 @@ class Retainer:
         """Delete the entries, some at a time, and then the names that nothing is left of."""
         outcome = Outcome()
         last = max(todo.until.values(), default=-1)
-        for begin in range(todo.first_seq, last + 1, self.width):
+        width = min(max((last - todo.first_seq) // WINDOWS, self.least_width), MOST_WIDTH)
+        for begin in range(todo.first_seq, last + 1, width):
             begin_s = time.monotonic()
-            for chain, each in self._delete(todo, begin).items():
+            for chain, each in self._delete(todo, begin, begin + width - 1).items():
                 before = outcome.deleted.get(chain)
                 outcome.deleted[chain] = each if before is None else before + each
             self.sleep(time.monotonic() - begin_s)  # the settle process has waited as long
@@ -108,8 +110,7 @@ class Retainer:
         outcome.logs, outcome.waits_for = logs, waits_for
         return outcome
 
-    def _delete(self, todo: Plan, begin: int) -> dict[str, Deleted]:
-        end = begin + self.width - 1
+    def _delete(self, todo: Plan, begin: int, end: int) -> dict[str, Deleted]:
         until = {chain: min(last, end) for chain, last in todo.until.items() if last >= begin}
 
         def run() -> dict[str, Deleted]:

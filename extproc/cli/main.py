@@ -54,10 +54,11 @@ app.command()(usage)
 
 StateFlag = Annotated[Path, typer.Option("--state", help="Sockets, logs, journal and ledger.")]
 RedisFlag = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         envvar="HEADGATE_REDIS",
-        help="URL of your Redis or Valkey, for limits. Default: one of its own is started.",
+        help="URL of your Redis or Valkey, for limits. Default: one of its own is started. "
+        "Several: the first for what concerns everybody, tenants are spread over the others.",
     ),
 ]
 LedgerFlag = Annotated[
@@ -110,7 +111,7 @@ def up(
         metrics_port=metrics_port,
         state=state,
         envoy=envoy,
-        redis=redis,
+        redis=" ".join(redis or ()) or None,
         ledger=ledger,
         trusted_proxies=trusted_proxies,
         sidecars=sidecars,

@@ -82,6 +82,8 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     on_fault: OnFault = "local"
     alerts: tuple[int, ...] = ()
     """Percent of a budget, such as 50, 80, 100: passing one is told once in each period."""
+    of_tenants: bool = False
+    """Its scopes begin with a tenant, so it can be counted where that tenant's others are."""
     cached_weight: float = 1.0
     """What a prompt token counts that the engine found in its cache: 0 to 1, in thousandths."""
     wait_s: float = 0.0

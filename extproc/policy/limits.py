@@ -165,6 +165,7 @@ class LimitPolicy(Strict):
             shadow=self.shadow,
             on_fault=self.on_fault,
             alerts=tuple(sorted(self.alerts)),
+            of_tenants=self.per[0] in OF_TENANTS,
             cached_weight=self.cached_weight,
             wait_s=self.wait_s,
         )
@@ -186,6 +187,7 @@ class LimitPolicy(Strict):
         )
 
 
+OF_TENANTS = frozenset({"tenant", "project", "user", "key"})
 BUCKETS = frozenset({Algorithm.TOKEN_BUCKET, Algorithm.LEAKY_BUCKET})
 GROWING = frozenset({Unit.TOKENS, Unit.COMPLETION_TOKENS, Unit.USD})
 """What an answer takes more of while it goes on."""

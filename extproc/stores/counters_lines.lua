@@ -7,9 +7,10 @@
 --   c:WORKER             calls that it has yet to hear
 local QUEUED = 4
 
--- Whether anybody waits for room in the limit with that state.
+-- Whether anybody waits for room in the limit with that state, or has stepped aside.
 local function is_crowded(key)
-  return redis.call("EXISTS", key:sub(1, PREFIX) .. "q" .. key:sub(PREFIX + 2)) == 1
+  local head, rest = key:sub(1, PREFIX), key:sub(PREFIX + 2)
+  return redis.call("EXISTS", head .. "q" .. rest, head .. "p" .. rest) > 0
 end
 
 -- The last four are of a ticket.
@@ -248,8 +249,10 @@ local function make_lines(WORKER, PRIORITY, TENANT, packed)
   local function admit(states)
     for index = 1, #states do
       local s = states[index]
-      if s.line and s.line.is_known then
+      if s.line then
         serve(s)
+      end
+      if s.line and s.line.is_known then
         if s.leases == nil or s.kind.remaining(s) > 0 then
           call(s.line)
         end

@@ -37,6 +37,11 @@ Home = Callable[[Limit, str], str]
 """The tenant whose count a limit's scope is; empty when it is everybody's."""
 
 
+def home(limit: Limit, scope: str) -> str:
+    """Where a limit's scope belongs: to the tenant that it begins with, or to everybody."""
+    return scope.partition("/")[0] if limit.of_tenants else ""
+
+
 class ShardedCounters:
     """Implements `Counters`."""
 

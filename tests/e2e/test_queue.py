@@ -79,7 +79,9 @@ async def test_a_rate_is_waited_for(own):
     headers = {"authorization": f"Bearer {ACME}"}
     async with httpx.AsyncClient(base_url=own.url, headers=headers, timeout=30) as client:
         begun_s = time.monotonic()
-        answers = await asyncio.gather(*(client.post("/v1/embeddings", json=body) for _ in range(6)))
+        answers = await asyncio.gather(
+            *(client.post("/v1/embeddings", json=body) for _ in range(6))
+        )
         assert time.monotonic() - begun_s >= 0.9
     assert statuses(answers) == {200: 6}
     assert [ms // 200 for ms in sorted(map(waited_ms, answers))][-1] in {4, 5, 6}
@@ -88,9 +90,7 @@ async def test_a_rate_is_waited_for(own):
 async def test_a_client_that_leaves_frees_its_place_in_line(own):
     headers = {"authorization": f"Bearer {ACME}"}
     async with httpx.AsyncClient(base_url=own.url, headers=headers, timeout=30) as client:
-        running = asyncio.ensure_future(
-            client.post("/v1/completions", json=complete(ttft_ms=1200))
-        )
+        running = asyncio.ensure_future(client.post("/v1/completions", json=complete(ttft_ms=1200)))
         await asyncio.sleep(0.3)
         with pytest.raises(httpx.ReadTimeout):
             await client.post("/v1/completions", json=complete(ttft_ms=3000), timeout=0.3)

@@ -83,3 +83,20 @@ def test_what_is_within_its_limit_is_as_the_engine_made_it(own, tmp_path):
 
     with limited(tmp_path) as free:
         assert events(own) == events(free)
+
+
+def test_a_response_ends_incomplete(tmp_path):
+    with limited(tmp_path, HARD) as own:
+        client = OpenAI(base_url=f"{own.url}/v1", api_key=ACME, max_retries=0)
+        with client.responses.stream(
+            model="demo", input="go on", max_output_tokens=4000,
+            extra_body={"ignore_eos": True, "x_sim": {"itl_ms": 2}},
+            extra_headers={"x-request-id": "response"},
+        ) as stream:  # fmt: skip
+            events = list(stream)
+        last = events[-1]
+        assert (last.type, last.response.status) == ("response.incomplete", "incomplete")
+        assert last.response.incomplete_details.reason == "max_output_tokens"
+        assert 0 < last.response.usage.output_tokens <= 600
+        assert last.response.output_text
+        assert own.row("response")["completion_tokens"] == last.response.usage.output_tokens

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 
 import pytest
 from sqlalchemy import select
 
+from ledger.config import NAME, Config, Retention, write_config
 from ledger.database import open_database
 from ledger.journal import JournalEntry, JournalWriter
 from ledger.roots import FILE_NAME, read_roots
@@ -19,6 +21,7 @@ from ledger.signing import PUBLIC_NAME, load_verifier
 from ledger.sql import open_ledger
 from ledger.tables import REQUEST
 from ledger.verify import verify
+from tests.ledger.archive import DAY_MS, Archive
 from tests.ledger.books import query
 from tests.ledger.lines import START_MS, anonymous, end, periodic
 from tests.postgres import PostgresServer
@@ -215,6 +218,25 @@ def test_roots_are_signed_while_it_runs(tmp_path):
         for count in (1, 2):
             write(tmp_path, end(f"s{count}"))
             wait_for(lambda n=count: len(list(read_roots(tmp_path / FILE_NAME))) >= n)
+
+
+def test_what_was_kept_long_enough_goes_by_itself(tmp_path):
+    with closing(Archive(tmp_path / "ledger.sqlite", tmp_path)) as archive:
+        archive.now_ms = round(time.time() * 1000) - 9 * DAY_MS
+        archive.book("old", days=1)
+        archive.book("new", days=8)
+        archive.sign()
+    write_config(tmp_path / "run" / NAME, Config(retention=Retention(3)))
+    with Settling(tmp_path) as settling:
+        settling.ready()
+        wait_for(lambda: "retention" in settling.said())
+        write(tmp_path, end("newer"))
+        assert settling.end() == 0
+    assert keys(tmp_path) == ["new", "newer"]
+    with closing(open_database(tmp_path / "ledger.sqlite")) as database:
+        outside = read_roots(tmp_path / FILE_NAME)
+        verdict = verify(database, load_verifier(tmp_path / PUBLIC_NAME), outside)
+    assert (verdict.faults, verdict.trimmed, verdict.unsigned) == ((), 1, 0)
 
 
 def test_a_ledger_in_postgresql_that_comes_late_and_restarts(tmp_path):

@@ -73,7 +73,7 @@ def test_who_comes_back_has_another_pseudonym(archive):
 
 def test_it_goes_a_part_at_a_time(archive):
     fill(archive, 8)
-    assert archive.retainer(width=5).run(Cutoffs(archive.now_ms)).entries == 21
+    assert archive.retainer(least_width=5).run(Cutoffs(archive.now_ms)).entries == 21
     assert archive.faults() == []
     roots = books.query(archive.where, select(ROOT.c.id))
     assert len(roots) == 8 + 5
@@ -96,7 +96,7 @@ class Other:
     def __init__(self, archive):
         self.reader = open_database(archive.where)
         self.writer = open_database(archive.where, writes=True)
-        self.retainer = archive.retainer(reader=self.reader, writer=self.writer, width=2)
+        self.retainer = archive.retainer(reader=self.reader, writer=self.writer, least_width=2)
 
     def close(self):
         self.reader.close()

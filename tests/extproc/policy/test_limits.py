@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from extproc.limits.base import Algorithm, Calendar, Unit
 from extproc.policy.limits import LimitPolicy
+from extproc.stores.counters_sharded import home
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,14 @@ def test_what_is_no_limit(written, said):
     with pytest.raises(ValidationError) as caught:
         LimitPolicy.model_validate({"name": "l", **written})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("per", "theirs"),
+    [("all", False), ("model", False), (["model", "tenant"], False), ("tenant", True),
+     (["user", "model"], True), ("key", True), ("project", True)],
+)  # fmt: skip
+def test_whose_scopes_begin_with_a_tenant(per, theirs):
+    limit = LimitPolicy.model_validate({"name": "l", "concurrent": 1, "per": per}).limit()
+    assert limit.of_tenants is theirs
+    assert home(limit, "acme/alice") == ("acme" if theirs else "")

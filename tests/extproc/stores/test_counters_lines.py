@@ -256,3 +256,23 @@ async def test_idle_lines_leave_nothing_behind(valkey):
         await asking
         keys = valkey.order("KEYS", "*")
         assert not [kind for kind in "qztp" if f"{{headgate}}:{kind}:" in keys]
+
+
+async def test_who_stepped_aside_leaves_nothing_behind(valkey):
+    """It waits for one place and for tokens; the place comes first, the tokens when nobody waits."""
+    clock = Clock()
+    slots, tpm = semaphore("slots", 1, wait_s=20), bucket("tpm", 1000, wait_s=20)
+    ticket = Ticket("w1", "batch", 1, "acme")
+    both = (Charge(slots, "", 1), Charge(tpm, "", 500))
+    async with open_counters(valkey.url, deadline_s=10, clock=clock) as counters:
+        await counters.reserve("a", [Charge(slots, "", 1)], 30)
+        await counters.reserve("b", [Charge(tpm, "", 1000)], 30)
+        assert (await counters.reserve("c", both, 30, ticket=ticket)).waits
+        await counters.settle("a", None)
+        verdict = await counters.reserve("c", both, 30, ticket=ticket)
+        assert [one.limit.name for one in verdict.blocking] == ["tpm"]
+        assert "{headgate}:p:slots:" in valkey.order("KEYS", "*")
+        clock.wait(60)
+        assert (await counters.reserve("c", both, 30, ticket=ticket)).admitted
+        keys = valkey.order("KEYS", "*")
+        assert not [kind for kind in "qztp" if f"{{headgate}}:{kind}:" in keys]
