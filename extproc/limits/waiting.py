@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from extproc.errors import CountersFaultError
 from extproc.limits.base import (
     Charge,
     Counters,
@@ -239,7 +240,8 @@ class Waiting:
     async def _give_up(self) -> None:
         while self._leaving:
             places = [self._leaving.popleft() for _ in range(min(len(self._leaving), 100))]
-            await self._counters.leave(places)
+            with contextlib.suppress(CountersFaultError):  # it is called in vain, and leaves then
+                await self._counters.leave(places)
 
     def _ask_again(self, most: int) -> None:
         for settle_key in list(self._waiters)[:most]:

@@ -1,6 +1,6 @@
--- reserve, by force when the flag is set: KEYS are the record and then one state for each charge. ARGV[2] has the charges, ARGV[3] the
--- keys of the states once more, for the record; a ticket follows if lines matter: worker, class, tenant,
--- weight and whether it joins. Answers a string: 1 for admitted, 2 for standing in line, whether it had
+-- reserve, by force when the flag is set: KEYS are the record and then one state for each charge.
+-- ARGV[2] has the charges, ARGV[3] the keys of the states once more, for the record; a ticket follows if
+-- lines matter: worker, class, tenant, weight and whether it joins. Answers a string: 1 for admitted, 2 for standing in line, whether it had
 -- been admitted before, and (remaining, reset, wait) for each charge; when the settlement was here first,
 -- a list of that string and what `settle` answers.
 local values = redis.call("MGET", unpack(KEYS))
@@ -37,9 +37,9 @@ local function take_all()
       marks[index], s.wait = algorithm.take(s, s.amount), 0
       local packed = algorithm.pack(s)
       if packed then
-        local life = algorithm.life(s)
-        keep(KEYS[index + 1], packed, life)
-        life_us = max(life_us, life)
+        s.life = algorithm.life(s)
+        keep(KEYS[index + 1], packed, s.life)
+        life_us = max(life_us, s.life)
       end
     else
       marks[index] = UNTAKEN
@@ -85,7 +85,7 @@ local rows = {}
 for index = 1, size do
   local s = states[index]
   local base = 3 * index
-  rows[base - 2], rows[base - 1], rows[base] = s.kind.remaining(s), s.kind.reset(s), s.wait
+  rows[base - 2], rows[base - 1], rows[base] = s.kind.remaining(s), s.life or s.kind.reset(s), s.wait
 end
 local format = "<BB" .. ("d"):rep(3 * size)
 local packed = struct.pack(format, admitted and 1 or (waits and 2 or 0), status and 1 or 0, unpack(rows))

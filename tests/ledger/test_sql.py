@@ -33,7 +33,7 @@ def test_a_new_writer_goes_on_where_the_last_one_was(where):
     assert [e["seq"] for e in found] == [e["chain_seq"] for e in found] == [1, 2, 3]
     assert len({e["user"] for e in found}) == 1
     ((tenant, length, head, *begin),) = books.query(where, select(CHAIN))
-    assert (tenant, length, head, begin) == ("acme", 3, found[-1]["hash"], [0, None, 0])
+    assert (tenant, length, head, begin) == ("acme", 3, found[-1]["hash"], [0, None, 0, None])
 
 
 BROKEN = {

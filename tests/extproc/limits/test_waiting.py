@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from extproc.errors import CountersFaultError
 from extproc.limits import waiting as waiting_module
-from extproc.limits.base import Charge, Spent, Ticket
+from extproc.limits.base import Charge, Spent, Ticket, find_places
 from extproc.limits.waiting import Asked, Waiting
 from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.memory import MemoryQueueMeter
@@ -30,6 +31,10 @@ class Room:
         charges = tuple(Charge(limit, "", amount) for limit in limits or (SLOTS,))
         ticket = Ticket("w1", priority, 1, "acme")
         return Asked(key, charges, 30, ticket, client_s, size)
+
+    def places(self, key):
+        asked = self.asked(key)
+        return find_places(key, asked.charges, asked.ticket)
 
     async def refused(self, asked):
         ticket = msgspec.structs.replace(asked.ticket, joins=False)
@@ -225,3 +230,26 @@ async def test_when_other_counters_answer_everybody_asks_them():
         await one.until(59)
         for each in waits:
             each.cancel()
+
+
+class Away(MemoryCounters):
+    """Cannot be told that somebody leaves."""
+
+    async def leave(self, places):
+        raise CountersFaultError("gone")
+
+
+async def test_that_somebody_leaves_and_cannot_say_so_is_no_end():
+    async with room() as one:
+        one.counters = one.waiting._counters = Away()
+        one.counters.listen(one.waiting._call)
+        await one.take("k0")
+        gone = one.tasks.create_task(one.come(one.asked("k1")))
+        await one.until(1)
+        gone.cancel()
+        await asyncio.sleep(0)
+        stays = one.tasks.create_task(one.come(one.asked("k2")))
+        await one.until(2)
+        await MemoryCounters.leave(one.counters, one.places("k1"))
+        await one.counters.settle("k0", Spent())
+        assert (await stays).verdict.admitted
