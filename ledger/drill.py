@@ -39,14 +39,11 @@ _ROW = [column for column in REQUEST.c if column.name not in ("seq", "revision",
 class Course:
     """How it goes."""
 
+    for_s: float = 3.0
+    """Under load: a third until the backup begins, a half until the settle process ends, and the rest
+    until the loss."""
     rate: float = 200.0
     """Requests per second."""
-    before_s: float = 1.0
-    """Under load until the backup begins."""
-    after_s: float = 1.5
-    """From there to the end of the settle process."""
-    unread_s: float = 0.5
-    """From there to the loss."""
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -129,12 +126,12 @@ def drill(ledger: Path, state: Path, directory: Path, course: Course = COURSE) -
     _set(scene, ledger, state)
     with Load(scene.access_log, scene.journals, course.rate) as load:
         with Settling(scene.ledger, scene.access_log, scene.journals):
-            time.sleep(course.before_s)
+            time.sleep(course.for_s / 3)
             begin_s = time.monotonic()
             backup = back_up(scene.ledger, scene.state, scene.backups)
             backup_s = time.monotonic() - begin_s
-            time.sleep(course.after_s)
-        time.sleep(course.unread_s)
+            time.sleep(course.for_s / 2)
+        time.sleep(course.for_s / 6)
     lost_ms = round(time.time() * 1000)
     _lose(scene)
     whole, rto_s = _restore(scene, scene.state)

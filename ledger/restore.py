@@ -94,6 +94,8 @@ def restore(wish: Wish) -> Restored:
     wish.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     claim = FileClaim(wish.ledger)
     claim.hold()
+    for broken_off in wish.ledger.parent.glob(".restore-*"):
+        shutil.rmtree(broken_off)
     draft = wish.ledger.with_name(f".restore-{os.getpid()}")
     draft.mkdir(mode=0o700)
     try:

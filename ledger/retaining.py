@@ -142,14 +142,17 @@ class Retaining:
         self._retainer = retainer
         self._config = config
         self._metrics = metrics
+        self._done: Cutoffs | None = None
+        """Nothing more goes until the day or the policy is another."""
 
     def run(self) -> None:
         """Raises LedgerError, OSError."""
         kept = self._config().retention
         limits = cutoffs(kept, round(self._retainer.clock() * 1000))
-        if kept.by_hand or not limits.latest_ms:
+        if kept.by_hand or not limits.latest_ms or limits == self._done:
             return
         done = self._retainer.run(limits)
+        self._done = limits if done.waits_for is None else None
         self._metrics.trimmed.add(amount=done.entries)
         if done.waits_for is not None:
             _log.warning(Event.RETENTION_WAITS, file=done.waits_for.name)

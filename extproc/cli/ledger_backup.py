@@ -12,7 +12,7 @@ import typer
 from extproc.cli.layout import Layout
 from extproc.cli.ledger import DEFAULT_STATE, AsJson, LedgerFlag, StateFlag, leave
 from ledger.backup import back_up, sqlite_path
-from ledger.drill import Drilled, Loss
+from ledger.drill import Course, Drilled, Loss
 from ledger.drill import drill as run_drill
 from ledger.question import UsageError, parse_time
 from ledger.restore import Restored, Wish
@@ -78,6 +78,9 @@ def restore(
 
 
 def drill(
+    for_s: Annotated[
+        float, typer.Option("--for", min=0.1, help="Seconds under load until it is lost.")
+    ] = 3.0,
     as_json: AsJson = False,
     ledger: LedgerFlag = None,
     state: StateFlag = DEFAULT_STATE,
@@ -90,7 +93,7 @@ def drill(
         path = sqlite_path(ledger or layout.ledger)
         # Beside the real one: the same disk, and for its owner alone.
         with tempfile.TemporaryDirectory(prefix=".drill-", dir=layout.root) as directory:
-            done = run_drill(path, layout.root, Path(directory))
+            done = run_drill(path, layout.root, Path(directory), Course(for_s))
     except _FAULTS as exc:
         leave(str(exc), FAILED)
     if as_json:

@@ -24,7 +24,7 @@ ZONES = [
         )
     ),
 ]  # fmt: skip
-PRICES = [None, "0.15/0.075/0.6", "3/0.3/15", "100000//100000"]
+PRICES = [None, "0.15/0.075/0.6", "3/0.3/15", "10000//10000"]
 COUNTS = ("requests", "denied", "unpriced", "unsettled", "estimated", "cut")
 AMOUNTS = (
     "prompt_tokens", "completion_tokens", "cached_tokens", "uncached_pusd", "cached_pusd",

@@ -36,7 +36,7 @@ def test_logs_are_held_open(log):
 LINES = st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"") + b"\n"), min_size=2)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=LINES, data=st.data())
 def test_a_piece_keeps_its_place(log, lines, data):
     log.write_bytes(b"".join(lines))

@@ -17,7 +17,9 @@ def test_what_is_signed_can_be_verified_with_the_public_key_alone(tmp_path):
     signature = signer.sign("document")
     assert verifier.is_signed("document", signature, signer.key_id)
     assert not verifier.is_signed("Document", signature, signer.key_id)
-    assert not verifier.is_signed("document", signature[:-1] + b"\0", signer.key_id)
+    assert not verifier.is_signed(
+        "document", bytes([signature[0] ^ 1]) + signature[1:], signer.key_id
+    )
     assert not verifier.is_signed("document", b"", signer.key_id)
     assert not verifier.is_signed("document", signature, "0" * 16)
     assert verifier.knows(signer.key_id)

@@ -79,7 +79,7 @@ def test_postgresql_has_its_own_means(gateway, command, tmp_path):
 
 def test_a_drill_measures_and_leaves_nothing(gateway):
     before = sorted(path.name for path in gateway.state.iterdir())
-    done = run("drill", "--state", gateway.state)
+    done = run("drill", "--for", "0.6", "--state", gateway.state)
     assert done.exit_code == 0, done.output
     lost, whole, bare, verdict = done.output.splitlines()
     assert lost.startswith("lost under load, ")
