@@ -222,7 +222,10 @@ def test_whoever_uses_an_engine_past_the_gateway_is_told_of(own, hook):
            "x_sim": {"itl_ms": 0}}  # fmt: skip
     used = httpx.post(f"http://{endpoint}/v1/completions", json=ask, timeout=30).json()["usage"]
     assert used["completion_tokens"] == 100_000
-    unknown = wait_for(lambda: value(own, "unattributed_tokens", endpoint, cause="unknown"))
-    assert unknown > 50_000
+
+    def is_told():  # a look at the engine may have come while it was still at it
+        return (value(own, "unattributed_tokens", endpoint, cause="unknown") or 0) > 50_000
+
+    wait_for(is_told, what="the metric")
     wait_for(lambda: len(hook.got) > known, what="the webhook")
     assert "that nobody is billed for" in hook.got[-1]["text"]
