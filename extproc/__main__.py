@@ -6,8 +6,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import uvloop
 
@@ -39,8 +39,7 @@ from extproc.stores.bans_memory import MemoryBans
 from extproc.stores.bans_redis import open_bans
 from extproc.stores.counters_fallback import fall_back
 from extproc.stores.counters_memory import MemoryCounters
-from extproc.stores.counters_redis import open_counters
-from extproc.stores.counters_sharded import ShardedCounters, home
+from extproc.stores.counters_servers import open_servers
 from extproc.stores.journal import FileJournal
 from extproc.stores.opa import OpaClient
 from extproc.witness import CurrentPipeline
@@ -167,22 +166,10 @@ async def counting(settings: Settings, meter: PrometheusMeter) -> AsyncGenerator
             outbox.put(told)
 
     async with (
-        reaching(settings.redis.split()) as shared,
+        open_servers(settings.redis.split()) as shared,
         fall_back(shared, local, settings.replicas, hear) as both,
     ):
         yield both
-
-
-@asynccontextmanager
-async def reaching(urls: Sequence[str]) -> AsyncGenerator[Counters]:
-    """Have the counters of one server, or of a common one and of shards. Raises: ValueError, OSError."""
-    async with AsyncExitStack() as opened:
-        common = await opened.enter_async_context(open_counters(urls[0]))
-        shards = [
-            await opened.enter_async_context(open_counters(url, prefix=f"{{headgate-{number}}}:"))
-            for number, url in enumerate(urls[1:], 1)
-        ]
-        yield ShardedCounters(common, shards, home) if shards else common
 
 
 @asynccontextmanager

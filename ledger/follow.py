@@ -9,7 +9,7 @@ from telemetry.logs import Event, EventLog
 
 POLL_S = 0.05
 """Pause after a batch that caught up: rows follow their end by at most this, Envoy's flush of
-0.1 s and one commit; an idle process costs about 1 % of a core."""
+10 ms and one commit; an idle process costs about 1 % of a core."""
 
 RETRY_S = (0.1, 2.0)
 """First and longest pause before a failed commit is tried again; it doubles in between. Short

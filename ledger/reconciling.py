@@ -22,7 +22,7 @@ from ledger.trail import DAY_MS, Trail, resume
 from telemetry.logs import Event, EventLog
 
 LAG_MS = 500
-"""From the end of a request to its line in the access log, at most: Envoy flushes every 100 ms."""
+"""From the end of a request to its line in the access log, at most: Envoy flushes every 10 ms."""
 
 _log = EventLog(__name__)
 

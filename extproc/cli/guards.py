@@ -116,7 +116,7 @@ def ask(state: Path, redis: str | None, question: Callable[[Bans], Awaitable[T]]
 
     async def answer() -> T:
         url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
-        async with open_bans(url, PATIENCE_S) as bans:
+        async with open_bans(url.split()[0], PATIENCE_S) as bans:
             return await question(bans)
 
     try:

@@ -20,7 +20,7 @@ from extproc.limits.reach import Reach
 from extproc.limits.standing import describe, say_duration
 from extproc.policy.load import load
 from extproc.policy.status import read_statuses
-from extproc.stores.counters_redis import open_counters
+from extproc.stores.counters_servers import open_servers
 
 app = typer.Typer(help="Limits as they stand.", no_args_is_help=True)
 
@@ -126,7 +126,7 @@ def ask(state: Path, redis: str | None, question: Callable[[Counters], Awaitable
 
     async def answer() -> T:
         url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
-        async with open_counters(url, PATIENCE_S) as counters:
+        async with open_servers(url.split(), PATIENCE_S) as counters:
             return await question(counters)
 
     try:
