@@ -53,10 +53,9 @@ def hook():
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory, hook):
+@contextlib.contextmanager
+def looking(directory, hook):
     """A gateway that looks twice a second."""
-    directory = tmp_path_factory.mktemp("reconcile")
     policy = directory / "policy"
     shutil.copytree(DEMO_POLICY, policy)
     (policy / "watch.yaml").write_text(POLICY)
@@ -64,6 +63,12 @@ def own(tmp_path_factory, hook):
     with running(directory / "s", "--policy", str(policy), env=env) as gateway:
         wait_for(lambda: len(findings(gateway)) == 2, what="the first look")
         time.sleep(1.2)  # what begins within a second of the first look is at its edge
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory, hook):
+    with looking(tmp_path_factory.mktemp("reconcile"), hook) as gateway:
         yield gateway
 
 
@@ -215,7 +220,13 @@ def test_a_row_that_was_changed_is_told_of_within_a_minute(own, hook):
     assert "verysecret" not in (own.state / "log" / "up.log").read_text()
 
 
-def test_whoever_uses_an_engine_past_the_gateway_is_told_of(own, hook):
+def test_whoever_uses_an_engine_past_the_gateway_is_told_of(tmp_path, hook):
+    """Of a gateway without a past: aborted answers could explain tokens that nobody is billed for."""
+    with looking(tmp_path, hook) as fresh:
+        use_past(fresh, hook)
+
+
+def use_past(own, hook):
     endpoint = own.engines()[0]
     known = len(hook.got)
     ask = {"model": "demo", "prompt": "x", "max_tokens": 100_000, "ignore_eos": True,
