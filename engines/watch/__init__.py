@@ -1,0 +1,1 @@
+"""One process on each host looks at all engines, for all workers."""
