@@ -1,160 +1,71 @@
-"""The commands and their flags; what they do is in the files beside this one."""
+"""The `headgate` command: which commands there are, and where each is."""
 
-import asyncio
 import sys
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
-from dataplane.gateway import ConfigError
-from extproc.cli.children import ChildError
-from extproc.cli.guards import app as guards_app
-from extproc.cli.keys import app as keys_app
-from extproc.cli.layout import Layout
-from extproc.cli.ledger import app as ledger_app
-from extproc.cli.ledger_backup import backup, drill, restore
-from extproc.cli.ledger_retention import erase, trim
-from extproc.cli.limits import app as limits_app
-from extproc.cli.limits import budget
-from extproc.cli.plan import Typed, make_plan
-from extproc.cli.policy import app as policy_app
-from extproc.cli.preflight import UpError, claimed
-from extproc.cli.reconcile import reconcile
-from extproc.cli.replay import replay
-from extproc.cli.screen import Ready, Screen, page
-from extproc.cli.up import Up
-from extproc.cli.usage import usage
-from extproc.errors import PolicyError
-from extproc.settings import SettingsError
-from telemetry.logs import start_logging
-
-DEFAULT_STATE = Path(".headgate")
-
-app = typer.Typer(
-    help="Headgate: an LLM inference gateway for many tenants, on Envoy.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(keys_app, name="keys")
-app.add_typer(policy_app, name="policy")
-app.add_typer(limits_app, name="limits")
-app.add_typer(guards_app, name="guards")
-app.add_typer(ledger_app, name="ledger")
-ledger_app.command()(trim)
-ledger_app.command()(erase)
-ledger_app.command()(backup)
-ledger_app.command()(restore)
-ledger_app.command()(drill)
-app.command()(budget)
-policy_app.command()(replay)
-app.command()(reconcile)
-app.command()(usage)
-
-StateFlag = Annotated[Path, typer.Option("--state", help="Sockets, logs, journal and ledger.")]
-RedisFlag = Annotated[
-    list[str] | None,
-    typer.Option(
-        envvar="HEADGATE_REDIS",
-        help="URL of your Redis or Valkey, for limits. Default: one of its own is started. "
-        "Several: the first for what concerns everybody, tenants are spread over the others.",
-    ),
-]
-LedgerFlag = Annotated[
-    str | None,
-    typer.Option(help="Path or database URL of the ledger. Default: ledger.sqlite in --state."),
-]
-ProxiesFlag = Annotated[
-    int,
-    typer.Option(min=0, max=10, help="Proxies before this gateway that tell clients' addresses."),
-]
-SidecarsFlag = Annotated[
-    bool, typer.Option(help="Start the services beside the gateway: the usage API.")
-]
+COMMANDS = {
+    "up": "start:up",
+    "epp": "epp:epp",
+    "keys": "keys:app",
+    "policy": "policy:app",
+    "policy replay": "replay:replay",
+    "limits": "limits:app",
+    "budget": "limits:budget",
+    "guards": "guards:app",
+    "usage": "usage:usage",
+    "reconcile": "reconcile:reconcile",
+    "ledger": "ledger:app",
+    "ledger trim": "ledger_retention:trim",
+    "ledger erase": "ledger_retention:erase",
+    "ledger backup": "ledger_backup:backup",
+    "ledger restore": "ledger_backup:restore",
+    "ledger drill": "ledger_backup:drill",
+}
+"""What is typed, and the name in a module beside this one: a function, or a group of them."""
 
 
-@app.command()
-def up(
-    policy: Annotated[
-        Path | None, typer.Option(help="Directory of policy files. Default: a demo policy.")
-    ] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(help="URL of a running vLLM; repeatable. Default: two built-in engines."),
-    ] = None,
-    vllm: Annotated[
-        bool,
-        typer.Option("--vllm", help="Install and start a real vLLM on CPU, with a tiny model."),
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="ext_proc worker processes.")] = 2,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where clients connect.")] = 8080,
-    metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="Prometheus.")] = 9090,
-    address: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
-    state: StateFlag = DEFAULT_STATE,
-    envoy: Annotated[
-        Path | None, typer.Option(help="The Envoy binary. Default: .tools/bin/envoy, or the PATH.")
-    ] = None,
-    redis: RedisFlag = None,
-    ledger: LedgerFlag = None,
-    trusted_proxies: ProxiesFlag = 0,
-    sidecars: SidecarsFlag = True,
-) -> None:
-    """Start the whole gateway on this machine, and stop it with Ctrl-C."""
-    typed = Typed(
-        policy=policy,
-        engines=tuple(engine or ()),
-        vllm=vllm,
-        workers=workers,
-        address=address,
-        port=port,
-        metrics_port=metrics_port,
-        state=state,
-        envoy=envoy,
-        redis=" ".join(redis or ()) or None,
-        ledger=ledger,
-        trusted_proxies=trusted_proxies,
-        sidecars=sidecars,
-    )
-    screen = Screen()
-    layout = Layout(state.resolve())
-    try:
-        with claimed(layout), (layout.log / "up.log").open("a", encoding="utf-8") as output:
-            start_logging("up", stream=output)
-            asyncio.run(run_up(typed, layout, screen))
-    except (UpError, PolicyError, SettingsError, ConfigError, ChildError, OSError) as exc:
-        fail(str(exc))
+def find(words: Sequence[str]) -> Sequence[str]:
+    """Choose what has to be imported for these words: everything only for who asks what there is.
+    Importing all takes three quarters of a second."""
+    for length in (2, 1):
+        said = " ".join(words[:length])
+        if said in COMMANDS:
+            return [name for name in COMMANDS if name == said or name.startswith(f"{said} ")]
+    return list(COMMANDS)
 
 
-async def run_up(typed: Typed, layout: Layout, screen: Screen) -> None:
-    plan, policy = await make_plan(typed, layout, screen.step)
-    ready = Ready(
-        command=command_name(),
-        base_url=f"{plan.base_url}/v1",
-        metrics_url=f"http://{plan.address}:{plan.metrics_port}/metrics",
-        model=policy.models[0].name if policy.models else "MODEL",
-        demo=typed.policy is None,
-        layout=layout,
-        policy=plan.policy,
-        engines=", ".join(e for p in policy.pools for e in p.endpoints),
-    )
-    await Up(plan, policy, screen.step).run(lambda: screen.page(page(ready)))
-    screen.step("stopped")
+def build(names: Sequence[str]) -> typer.Typer:
+    """Put a program together from these commands."""
+    root = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    root.callback()(headgate)
+    groups: dict[str, typer.Typer] = {"": root}
+    for name in names:
+        module, _, attribute = COMMANDS[name].partition(":")
+        found = getattr(import_module(f"extproc.cli.{module}"), attribute)
+        above, _, last = name.rpartition(" ")
+        if isinstance(found, typer.Typer):
+            groups[name] = found
+            root.add_typer(found, name=name)
+        else:
+            open_group(groups, above).command(last)(found)
+    return root
 
 
-def command_name() -> str:
-    """How a person calls this program from here: it is usually not on the PATH."""
-    called = Path(sys.argv[0])
-    if called.name != "headgate":
-        return f"{sys.executable} -m extproc.cli"
-    return str(called) if called.parent != Path() else called.name
+def open_group(groups: dict[str, typer.Typer], name: str) -> typer.Typer:
+    """Find a group, or open it for the one command of it that was asked for."""
+    if name not in groups:
+        groups[name] = typer.Typer()
+        groups[name].callback()(lambda: None)
+        groups[""].add_typer(groups[name], name=name)
+    return groups[name]
 
 
-def fail(message: str) -> None:
-    """Say it on stderr and leave with exit code 1."""
-    typer.secho(message, err=True, fg=typer.colors.RED if sys.stderr.isatty() else None)
-    raise typer.Exit(1)
+def headgate() -> None:
+    """Headgate: an LLM inference gateway for many tenants, on Envoy."""
 
 
 def main() -> None:
-    app()
+    build(find(sys.argv[1:]))()

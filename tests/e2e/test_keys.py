@@ -8,14 +8,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from extproc.cli.main import app
+from extproc.cli.main import COMMANDS, build
 from tests.e2e.conftest import ACME, GLOBEX, ROOT, running, wait_for
 
 DEMO = ROOT / "extproc" / "policy" / "demo"
 
 
 def keys(*arguments):
-    return CliRunner().invoke(app, ["keys", *map(str, arguments)])
+    return CliRunner().invoke(build(COMMANDS), ["keys", *map(str, arguments)])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
-from extproc.cli.main import app
+from extproc.cli.main import COMMANDS, build
 from tests.ledger.gateway import Gateway
 
 
@@ -20,7 +20,7 @@ def gateway(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["ledger", *map(str, arguments)])
+    return CliRunner().invoke(build(COMMANDS), ["ledger", *map(str, arguments)])
 
 
 def test_there_and_back(gateway, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from extproc.cli.main import app
+from extproc.cli.main import COMMANDS, build
 from ledger.config import Config, Retention, write_config
 from ledger.erasure import FILE_NAME
 from ledger.signing import PRIVATE_NAME
@@ -32,7 +32,7 @@ def state(tmp_path):
 
 
 def run(*arguments, answer=None):
-    return CliRunner().invoke(app, ["ledger", *map(str, arguments)], input=answer)
+    return CliRunner().invoke(build(COMMANDS), ["ledger", *map(str, arguments)], input=answer)
 
 
 def seqs(state):
