@@ -61,7 +61,7 @@ def add_running(look: Look, scrape: Scrape, running: Iterable[Running]) -> None:
 
 
 def _add(sums: Sums, entry: Entry, era: Era) -> None:
-    prompt, completion = entry.prompt_tokens or 0, entry.completion_tokens or 0
+    prompt, completion = entry.told_prompt_tokens or 0, entry.completion_tokens or 0
     if entry.end_ms <= era.after_ms:
         sums.lost_prompt_tokens += prompt if era.follows else 0
         sums.lost_completion_tokens += completion if era.follows else 0
@@ -80,7 +80,7 @@ def _add(sums: Sums, entry: Entry, era: Era) -> None:
 
 def _add_causes(sums: Sums, entry: Entry) -> None:
     """Add what the engine may have done beyond what is booked, and how fast it is."""
-    prompt, completion = entry.prompt_tokens or 0, entry.completion_tokens or 0
+    prompt, completion = entry.told_prompt_tokens or 0, entry.completion_tokens or 0
     answers = entry.requests * entry.choices
     if entry.is_aborted:
         sums.aborted += answers
@@ -100,7 +100,7 @@ def _add_causes(sums: Sums, entry: Entry) -> None:
 
 
 def _add_retries(sums: Sums, entry: Entry) -> None:
-    prompt = entry.prompt_tokens or 0
+    prompt = entry.told_prompt_tokens or 0
     answers = entry.requests * entry.choices * ((entry.attempts or 1) - 1)
     sums.retried += answers
     sums.retried_us += answers * entry.us
@@ -114,7 +114,7 @@ def _add_late(flight: InFlight, entry: Entry, scrape: Scrape, era: Era) -> None:
         _add(flight.recent, entry, era)
     if entry.end_ms <= scrape.began_ms - SLACK_MS or entry.start_ms < era.before_ms:
         return  # over, or at the edge and no part of what is held against the counters
-    prompt, completion = entry.prompt_tokens or 0, entry.completion_tokens or 0
+    prompt, completion = entry.told_prompt_tokens or 0, entry.completion_tokens or 0
     if entry.start_ms > scrape.ended_ms + SLACK_MS:
         flight.next_prompt_tokens += prompt
         flight.next_completion_tokens += completion

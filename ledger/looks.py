@@ -67,6 +67,11 @@ class Entry(NamedTuple):
         return self.n or 1
 
     @property
+    def told_prompt_tokens(self) -> int | None:
+        """The prompt by an engine's word. A count of our own says nothing of what an engine did."""
+        return None if self.estimated else self.prompt_tokens
+
+    @property
     def is_aborted(self) -> bool:
         """The engine may have done more than it could say."""
         return bool(self.cut or self.estimated or self.unsettled) or self.status == 0

@@ -7,7 +7,8 @@ Which numbers can be trusted is written on the row:
     cut         The answer did not reach its end: the client left, or the upstream broke off.
                 Tokens are those seen until then. The engine may have made a few more.
     estimated   The token columns are not an engine's word: an engine may have worked for this
-                request and said nothing about it. They are NULL, which is "unknown", never 0.
+                request and said nothing about it. The prompt is what the gateway counted, and the
+                completion 0 where nothing of it was delivered; all else is NULL, which is "unknown".
 
 A row never changes. What is learned later makes another row with the same settle key; the ledger
 then books a reversal of the first and the second behind it (`chain.py`).
@@ -232,5 +233,14 @@ def _charge(end: End, operation: str | None, *, cut: bool) -> tuple[Usage, bool]
     delivered = cut or 200 <= (end.status or 0) < 300
     may_cost = end.deny_reason is None and operation not in FREE_OPERATIONS
     if tried and delivered and may_cost:
-        return said, True
+        return _counted(end, nothing_delivered=cut and end.ttft_us is None), True
     return Usage(0, 0, 0), False
+
+
+def _counted(end: End, *, nothing_delivered: bool) -> Usage:
+    """Charge what no engine told by the gateway's own count, if it made one, as limits do. Nobody
+    pays for a broken error answer."""
+    if end.counted_tokens is None or (end.status or 0) >= 400:
+        return end.usage
+    completion = 0 if nothing_delivered else end.usage.completion_tokens
+    return Usage(end.counted_tokens, completion, end.usage.cached_tokens)

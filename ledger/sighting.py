@@ -117,6 +117,8 @@ class Sighting(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     attempts: int = 0
     latency_us: int | None = None
     ttft_us: int | None = None
+    counted_tokens: int | None = None
+    """The gateway's own count of the prompt, where limits made one."""
 
 
 def clean(text: str) -> str:

@@ -69,6 +69,7 @@ class Gateway:
             log.write(line + b"\n")
 
     def rotate(self):
+        self.now_ms += 1  # no two files begin with the same line: it has a time and a request id
         self.log.rename(self.log.with_name(f"access.jsonl.{self.now_ms:019}"))
 
     def step(self):

@@ -58,6 +58,13 @@ def test_aborted_and_failed_ones_are_kept_apart():
     assert sums.pace_tokens == 0
 
 
+def test_a_count_of_our_own_says_nothing_of_what_an_engine_did():
+    blind = {"status": 0, "estimated": 1, "attempts": 2, "completion_tokens": 0}
+    ours = added(entry(1, prompt_tokens=1_000, **blind))
+    assert ours.sums == added(entry(1, prompt_tokens=None, **blind)).sums
+    assert (ours.sums.prompt_tokens, ours.sums.aborted_blind, ours.sums.retried_blind) == (0, 1, 1)
+
+
 def test_retries_concern_every_engine_of_the_pool():
     before = {A: first(), B: first(B), "c": first("c", "other")}
     scrapes = {address: scrape(AT) for address in before}

@@ -10,7 +10,9 @@ NO_ANSWER = {"endpoint": None, "attempts": 0, "usage": None, "ttft_us": None}
 UNKNOWN = {"prompt_tokens": None, "completion_tokens": None, "cached_tokens": None}
 NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0}
 SEEN = {"prompt_tokens": 7, "completion_tokens": 5, "cached_tokens": 2}
+COUNTED = {**HEAD_ONLY, "operation": "chat", "prompt_estimate": 9, "price": "1/0.5/2"}
 PLAIN = {"cut": False, "estimated": False, "unsettled": False}
+OURS = UNKNOWN | {"prompt_tokens": 9, "estimated": True}
 
 CASES = {
     "completed": (end(), SEEN | PLAIN | {"status": 200, "attempts": 1, "deny_reason": None}),
@@ -88,6 +90,29 @@ CASES = {
     ),
     "client left before the answer": (
         end(status=0, flags="DC", usage=None, ttft_us=None),
+        PLAIN | UNKNOWN | {"cut": True, "estimated": True},
+    ),
+    "client left before the answer, and limits had counted the prompt": (
+        end(said=COUNTED, status=0, flags="DC", usage=None, ttft_us=None),
+        PLAIN | OURS | {"completion_tokens": 0, "cut": True, "uncached_pusd": 9_000_000},
+    ),
+    "client left in mid-stream, and nothing but our count is known": (
+        end(said=COUNTED, flags="DC", usage=None),
+        PLAIN | OURS | {"cut": True, "completion_pusd": None},
+    ),
+    "completed, and nothing but our count is known": (
+        end(said=COUNTED, usage=None),
+        PLAIN | OURS,
+    ),
+    "the engine's word is better than our count": (end(said=COUNTED), SEEN | PLAIN),
+    "an error answer that broke off costs nobody, whatever was counted": (
+        end(
+            said=COUNTED,
+            status=500,
+            flags="UC",
+            usage=None,
+            details="upstream_reset_after_response_started",
+        ),
         PLAIN | UNKNOWN | {"cut": True, "estimated": True},
     ),
     "client left in mid-stream": (
