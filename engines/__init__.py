@@ -1,1 +1,1 @@
-"""Engines: the servers that generate tokens, behind the gateway; each kind lives in its own package."""
+"""Engines: the servers that generate tokens, behind the gateway; `base.py` lists the kinds there are."""

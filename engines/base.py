@@ -1,26 +1,27 @@
-"""What the gateway has to know about a kind of engine. Values only: no engine is asked anything here."""
+"""Every kind of engine, by the name that policies have for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
 
+from engines.anthropic import ANTHROPIC
+from engines.kind import Engine, EngineName
+from engines.llamacpp import LLAMACPP
+from engines.ollama import OLLAMA
+from engines.openai import OPENAI
+from engines.sglang import SGLANG
+from engines.tgi import TGI
+from engines.triton import TRITON
+from engines.vllm import VLLM
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """One kind of engine, as seen from outside.
+__all__ = ["ENGINES", "SIM", "VLLM", "Engine", "EngineName"]
 
-    `continuous_usage` says whether `stream_options.continuous_usage_stats` is honoured: then every
-    event of a stream carries the usage so far, and a stream that is cut can still be charged.
-    """
+# The built-in engine speaks vLLM's protocol, so it differs in little but its name.
+SIM = replace(VLLM, name="sim", renders=False)
 
-    name: str
-    health_path: str
-    metrics_path: str
-    continuous_usage: bool
-
-
-VLLM = Engine(name="vllm", health_path="/health", metrics_path="/metrics", continuous_usage=True)
-# The built-in engine speaks vLLM's protocol, so it differs in name alone.
-SIM = Engine(name="sim", health_path="/health", metrics_path="/metrics", continuous_usage=True)
-
-ENGINES: Mapping[str, Engine] = MappingProxyType({engine.name: engine for engine in (VLLM, SIM)})
+ENGINES: Mapping[EngineName, Engine] = MappingProxyType(
+    {
+        engine.name: engine
+        for engine in (VLLM, SGLANG, TGI, TRITON, LLAMACPP, OLLAMA, SIM, OPENAI, ANTHROPIC)
+    }
+)

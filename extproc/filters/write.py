@@ -11,12 +11,13 @@ import msgspec
 from extproc.budget import MAX_BODY_BYTES, too_large
 from extproc.decision import Decision
 from extproc.filter import Filter
+from extproc.filters.salt import Salt
 from extproc.request import Fact, Payload, Prompt, Request
 
 
 class Write(Filter):
     name: ClassVar[str] = "write"
-    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Prompt})
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Prompt, Salt})  # none leaves unsalted
     provides: ClassVar[frozenset[type[Fact]]] = frozenset({Payload})
 
     async def decide(self, request: Request) -> Decision:
