@@ -5,7 +5,7 @@
     status.py      how a call ends
     call.py        one call: read, write, flow control
     connection.py  one connection: settings, header blocks, windows, the end
-    listener.py    sockets, and the drain
+    listener.py    sockets, and the drain; tls.py certificates for them
     health.py      grpc.health.v1
 
 Why our own: grpc.aio hands every event of a call from its poller's thread to ours through a socket,

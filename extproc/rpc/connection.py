@@ -101,7 +101,10 @@ class Connection(asyncio.Protocol):
     def _begin(self, received: bytes) -> bytes:
         preface = frames.PREFACE
         if not received.startswith(preface[: len(received)]):
-            raise PeerError(frames.PROTOCOL_ERROR, "this port speaks gRPC, HTTP/2 without TLS")
+            raise PeerError(
+                frames.PROTOCOL_ERROR,
+                "this is no HTTP/2, which gRPC needs; TLS where there is none?",
+            )
         if len(received) < len(preface):
             return received
         self._begun = True

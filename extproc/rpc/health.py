@@ -13,10 +13,12 @@ Asking = Call[HealthCheckRequest, HealthCheckResponse]
 
 
 class Health:
-    """All of `services` are well or none is: they are one process."""
+    """All of `services` are well or none is: they are one process. Those of `alive` are well for as
+    long as it runs, whether or not calls are wanted."""
 
-    def __init__(self, services: Iterable[str]) -> None:
-        self._services = frozenset(services)
+    def __init__(self, services: Iterable[str], alive: Iterable[str] = ()) -> None:
+        self._alive = frozenset(alive)
+        self._services = self._alive.union(services)
         self._serving = False
         self._leaving = False
         self._changed = asyncio.Event()
@@ -45,7 +47,8 @@ class Health:
         known = HealthCheckResponse
         if service not in self._services:
             return known(status=known.SERVICE_UNKNOWN)
-        return known(status=known.SERVING if self._serving else known.NOT_SERVING)
+        well = self._serving or service in self._alive
+        return known(status=known.SERVING if well else known.NOT_SERVING)
 
     async def _check(self, call: Asking) -> None:
         answer = self._answer(await read_service(call))

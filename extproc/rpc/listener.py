@@ -1,6 +1,7 @@
 """Where calls come in: a unix socket or a TCP port, and the drain."""
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,11 +15,14 @@ UNIX = "unix:"
 
 
 class Listener:
-    """Serves `methods`; `most_bytes` bounds a message."""
+    """Serves `methods`; `most_bytes` bounds a message; `tls` is for TCP."""
 
-    def __init__(self, methods: Methods, most_bytes: int) -> None:
+    def __init__(
+        self, methods: Methods, most_bytes: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._methods = methods
         self._most_bytes = most_bytes
+        self._tls = tls
         self._connections: set[Connection] = set()
         self._server: asyncio.AbstractServer | None = None
         self._path: Path | None = None
@@ -44,7 +48,9 @@ class Listener:
             return 0
         host, _, port = listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        server = await loop.create_server(self._connect, host or None, int(port), backlog=BACKLOG)
+        server = await loop.create_server(
+            self._connect, host or None, int(port), backlog=BACKLOG, ssl=self._tls
+        )
         self._server = server
         bound: int = server.sockets[0].getsockname()[1]
         return bound

@@ -61,3 +61,15 @@ async def test_what_cannot_be_checked(service, status):
         number = ask(peer, "Check", service)
     await peer.turn()
     assert peer.status(number) == status
+
+
+async def test_what_is_alive_is_well_whether_or_not_calls_are_wanted():
+    health = Health(["a"], alive=["b"])
+    peer = Peer(health.methods())
+    answers = []
+    for change in (lambda: None, health.serve, health.leave):
+        change()
+        number = ask(peer, "Check", "b")
+        await peer.turn()
+        answers += told(peer, number)
+    assert answers == [KNOWN.SERVING] * 3
