@@ -1,12 +1,17 @@
 """What is outside, as the inside sees it. `stores/` and `telemetry` implement these."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from engines.watch.messages import Ended, Picked
 from extproc.conditions import Known
 from extproc.limits.base import Charge, Settlement, Verdict
 from extproc.request import Request
+from extproc.routing.candidate import Candidate
+from extproc.routing.condition import Condition
+from extproc.routing.prefixes import Prefixes
+from extproc.routing.record import DecisionRecord
 
 
 class Meter(Protocol):
@@ -45,15 +50,43 @@ class Journal(Protocol):
         ...
 
 
-class EngineView(Protocol):
-    """What is known of the health of endpoints. Never blocks: it looks at what was last seen."""
+class Decisions(Protocol):
+    """The records of why requests went where they went."""
 
-    def healthy(self, endpoints: Sequence[str]) -> Sequence[str]:
-        """Keep those that may be named to Envoy, in the same order; perhaps none."""
+    def put(self, record: DecisionRecord) -> None:
+        """Have it kept, or drop it: this never waits and never fails."""
         ...
 
-    def suspect(self, endpoint: str) -> None:
-        """Take note that Envoy could not get an answer from it just now."""
+
+class EngineView(Protocol):
+    """What is known of endpoints. Never blocks: it looks at what was last seen."""
+
+    def candidates(self, pool: str, model: str = "") -> Sequence[Candidate]:
+        """Name those that may be sent something; perhaps none. Do not keep it: they change in place."""
+        ...
+
+    def prefixes(self, pool: str) -> Prefixes:
+        """What is likely to be in the caches of this pool's endpoints."""
+        ...
+
+    def knows(self, endpoint: str) -> bool:
+        """Tell whether it belongs to any pool, candidate or not."""
+        ...
+
+    def conditions(self, pool: str) -> Mapping[str, tuple[Condition, Sequence[str]]]:
+        """Tell of every endpoint of this pool, candidate or not, how it is and why."""
+        ...
+
+    def picked(self, picked: Picked) -> None:
+        """Count on it, and tell the other workers of this host."""
+        ...
+
+    def ended(self, ended: Ended) -> None:
+        """Count on it no longer, learn from its failures, and tell the others."""
+        ...
+
+    def running(self, key: str) -> None:
+        """Take note, and tell the others, that a request still runs."""
         ...
 
 
@@ -64,6 +97,16 @@ class Ruling:
     allows: bool
     reason: str = ""
     """For the client, when it refuses."""
+
+
+class Asker(Protocol):
+    """The gateway's own door."""
+
+    async def ask(
+        self, path: str, headers: Mapping[str, str], body: bytes, within_s: float
+    ) -> bytes:
+        """Post it; return the body of a 200. Raises: AskError for anything else."""
+        ...
 
 
 class Authority(Protocol):

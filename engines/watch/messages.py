@@ -42,7 +42,9 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
     at_s: float
     """When it was asked."""
     fault: str = ""
-    """Why there is no load, in one word: `refused`, `timeout`, `status`, `unreadable`; empty: all well."""
+    """Why there is no load, in one word; empty: all well. `refused`, `timeout`, `broken` (no answer, or
+    no HTTP) and `status` (its health page says so): it cannot serve. `unreadable`: it lives, but tells
+    no load."""
     load: Load = NOTHING
     rates: Rates = UNKNOWN
 

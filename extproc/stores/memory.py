@@ -3,12 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from engines.watch.messages import Ended, Picked
 from extproc.conditions import Known
 from extproc.errors import AuthorityError
 from extproc.guards.base import Barred, Case
 from extproc.limits.base import Charge, Settlement, Verdict
 from extproc.ports import Ruling
 from extproc.request import Request
+from extproc.routing.candidate import Candidate
+from extproc.routing.condition import Condition
+from extproc.routing.prefixes import Prefixes
+from extproc.routing.record import DecisionRecord
 
 
 class MemoryMeter:
@@ -101,17 +106,53 @@ class MemoryJournal:
         self.requests.append(request)
 
 
+class MemoryDecisions:
+    """Keeps decision records."""
+
+    def __init__(self) -> None:
+        self.records: list[DecisionRecord] = []
+
+    def put(self, record: DecisionRecord) -> None:
+        self.records.append(record)
+
+
 class MemoryEngines:
-    """All endpoints are healthy but the `sick` ones."""
+    """Pools whose endpoints are all well but the `sick` ones; keeps what it is told."""
 
-    def __init__(self, sick: Sequence[str] = ()) -> None:
+    def __init__(
+        self, pools: Mapping[str, Sequence[str]] | None = None, sick: Sequence[str] = ()
+    ) -> None:
+        named = pools or {}
+        self.pools = {pool: [Candidate(each) for each in named[pool]] for pool in named}
         self.sick = set(sick)
+        self.known: dict[str, Prefixes] = {}
+        self.picks: list[Picked] = []
+        self.ends: list[Ended] = []
+        self.renewed: list[str] = []
 
-    def healthy(self, endpoints: Sequence[str]) -> Sequence[str]:
-        return [endpoint for endpoint in endpoints if endpoint not in self.sick]
+    def candidates(self, pool: str, model: str = "") -> Sequence[Candidate]:
+        del model
+        return [each for each in self.pools.get(pool, ()) if each.endpoint not in self.sick]
 
-    def suspect(self, endpoint: str) -> None:
-        self.sick.add(endpoint)
+    def prefixes(self, pool: str) -> Prefixes:
+        return self.known.setdefault(pool, Prefixes())
+
+    def knows(self, endpoint: str) -> bool:
+        return any(each.endpoint == endpoint for named in self.pools.values() for each in named)
+
+    def conditions(self, pool: str) -> Mapping[str, tuple[Condition, Sequence[str]]]:
+        names = [each.endpoint for each in self.pools.get(pool, ())]
+        return {e: ("open", ("refused",)) if e in self.sick else ("ready", ()) for e in names}
+
+    def picked(self, picked: Picked) -> None:
+        self.picks.append(picked)
+
+    def ended(self, ended: Ended) -> None:
+        self.ends.append(ended)
+        self.sick.update(ended.failed)
+
+    def running(self, key: str) -> None:
+        self.renewed.append(key)
 
 
 class MemoryAuthority:

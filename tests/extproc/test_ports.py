@@ -5,7 +5,8 @@ import inspect
 import pytest
 from prometheus_client import generate_latest
 
-from extproc.health import HealthView
+from engines.watch.messages import Ended, Member, Picked
+from extproc.enginesview import EnginesView
 from extproc.metering import PrometheusMeter
 from extproc.ports import Authority, EngineView, Journal, Meter
 from extproc.request import Identity, Kind, Model, Operation, Prompt
@@ -27,7 +28,7 @@ REQUEST = (
     [
         (Meter, [MemoryMeter, PrometheusMeter]),
         (Journal, [MemoryJournal, FileJournal]),
-        (EngineView, [MemoryEngines, HealthView]),
+        (EngineView, [MemoryEngines, EnginesView]),
         (Authority, [MemoryAuthority, OpaAuthority]),
     ],
 )
@@ -75,18 +76,38 @@ def test_a_journal_keeps_every_request(kind, tmp_path):
     assert kept == 3
 
 
-@pytest.fixture(params=[MemoryEngines, HealthView])
+def memory_engines(endpoints):
+    return MemoryEngines({"p": endpoints})
+
+
+def engines_view(endpoints):
+    view = EnginesView()
+    view.track({"p": ([Member(each) for each in endpoints], False)})
+    return view
+
+
+@pytest.fixture(params=[memory_engines, engines_view])
 def view(request):
-    return request.param()
+    return request.param(["c:1", "a:1", "b:1"])
+
+
+def named(view, pool="p"):
+    return [each.endpoint for each in view.candidates(pool)]
 
 
 def test_a_view_keeps_the_order_and_invents_nothing(view):
-    assert list(view.healthy(["c:1", "a:1", "b:1"])) == ["c:1", "a:1", "b:1"]
-    assert list(view.healthy([])) == []
+    assert named(view) == ["c:1", "a:1", "b:1"]
+    assert named(view, "q") == []
 
 
-def test_a_suspect_is_not_the_first_choice(view):
-    view.suspect("a:1")
-    assert list(view.healthy(["a:1", "b:1"])) == ["b:1"]
-    view.suspect("nobody:1")
-    assert list(view.healthy(["b:1"])) == ["b:1"]
+def test_one_that_gave_no_answer_is_not_named(view):
+    view.picked(Picked("k", "p", "a:1", 0.0, 10, 0, (1, 2)))
+    view.running("k")
+    view.ended(Ended("k", "p", "b:1", 0.0, 200, 0.1, failed=("a:1", "nobody:1")))
+    assert named(view) == ["c:1", "b:1"]
+
+
+def test_prefixes_belong_to_a_pool(view):
+    view.prefixes("p").note("a:1", [1, 2])
+    assert view.prefixes("p").matched([1, 2, 3]) == {"a:1": 2}
+    assert view.prefixes("q").matched([1, 2, 3]) == {}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from engines.watch.messages import Ended, Picked
 from extproc.errors import AuthorityError
 from extproc.ports import Ruling
 from extproc.stores.memory import MemoryAuthority, MemoryEngines, MemoryJournal, MemoryMeter
@@ -42,7 +43,16 @@ async def test_an_authority_rules_or_is_down():
     assert authority.asked == [{"identity.user": "ann"}, {}]
 
 
-def test_engines_fall_sick_by_suspicion():
-    engines = MemoryEngines(["a:1"])
-    engines.suspect("b:1")
-    assert engines.healthy(["a:1", "b:1", "c:1"]) == ["c:1"]
+def test_engines_fall_sick_by_failed_attempts():
+    engines = MemoryEngines({"p": ["a:1", "b:1", "c:1"]}, ["a:1"])
+    engines.ended(Ended("k", "p", "c:1", 0.0, 200, 0.1, failed=("b:1",)))
+    assert [each.endpoint for each in engines.candidates("p")] == ["c:1"]
+    assert list(engines.candidates("q")) == []
+
+
+def test_engines_keep_what_they_are_told():
+    engines = MemoryEngines()
+    engines.picked(picked := Picked("k", "p", "a:1", 0.0, 1, 0))
+    engines.running("k")
+    assert (engines.picks, engines.renewed, engines.ends) == ([picked], ["k"], [])
+    assert engines.prefixes("p") is engines.prefixes("p")

@@ -1,0 +1,331 @@
+"""What this worker knows of engines: told by the watch process of its host, and by its own requests.
+
+One live `Candidate` for each endpoint of each pool. It is changed in place as things are heard, so that a
+pick finds everything ready. Without a watch process there is still the policy: all static endpoints, of
+which nothing is known; when it goes away, what was known last stays, and ages.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from time import monotonic
+
+from msgspec import structs
+
+from engines.load import Load
+from engines.watch import hub, messages
+from engines.watch.flights import Flights
+from engines.watch.frames import frame
+from engines.watch.link import Link
+from engines.watch.messages import (
+    Ended,
+    Look,
+    Looks,
+    Member,
+    Members,
+    Picked,
+    Running,
+    Stored,
+)
+from extproc.routing.candidate import Candidate
+from extproc.routing.condition import Condition
+from extproc.routing.health import Watchdog
+from extproc.routing.prefixes import BLOCK_TOKENS, Prefixes
+from extproc.routing.standing import Standing
+from telemetry.logs import Event, EventLog
+
+TICK_S = 1.0
+"""How often leases are looked at, warmth is worked out anew, and counts are told."""
+STALE_S = 1.5
+"""Seven looks should have come by then; of an engine without metrics, one."""
+KEPT_S = 0.1
+"""How long an answer of `candidates` may stand while something is wrong in its pool."""
+
+Entries = Sequence[tuple[str, Candidate]]
+"""One endpoint in each pool it belongs to."""
+
+log = EventLog(__name__)
+
+
+@dataclass(slots=True)
+class PoolView:
+    """One pool."""
+
+    static: tuple[Member, ...] = ()
+    discovered: bool = False
+    candidates: dict[str, Candidate] = field(default_factory=dict[str, Candidate])
+    """Those that are ready."""
+    ready: list[Candidate] = field(default_factory=list[Candidate])
+    well: list[Candidate] = field(default_factory=list[Candidate])
+    """Of those, the ones that answer: a list that is replaced, never changed."""
+    until_s: float = -inf
+    """When `well` must be worked out anew."""
+    prefixes: Prefixes = field(default_factory=Prefixes)
+
+
+class EnginesView:
+    """Implements `ports.EngineView`. One per worker; `run` keeps it up to date."""
+
+    def __init__(
+        self,
+        watchdog: Watchdog | None = None,
+        tell: Callable[[str, int], None] = lambda _pool, _count: None,
+        tell_stale: Callable[[int], None] = lambda _count: None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`tell` hears how many endpoints of a pool may be picked, `tell_stale` of how many nothing new
+        is heard; both once a second."""
+        self._watchdog = watchdog or Watchdog()
+        self._tell = tell
+        self._tell_stale = tell_stale
+        self._clock = clock
+        self._pools: dict[str, PoolView] = {}
+        self._by_endpoint: dict[str, list[tuple[str, Candidate]]] = {}
+        self._members = Members({})
+        self._known = frozenset[str]()
+        self._standing = Standing()
+        self._flights = Flights()
+        self._heard_s: dict[str, float] = {}
+        """Time of the last look at each endpoint: one that is told twice counts once."""
+        self._looked_s: dict[str, float] = {}
+        """The same, and for those that nobody has looked at, when they were heard of."""
+        self._link: Link | None = None
+        self._was_up = False
+        self._is_stale = False
+
+    def track(self, pools: Mapping[str, tuple[Sequence[Member], bool]]) -> None:
+        """Take a policy: the static members of each pool, and whether others name more."""
+        before = self._pools
+        self._pools = {}
+        for name, (static, discovered) in pools.items():
+            view = self._pools[name] = before.get(name) or PoolView()
+            view.static, view.discovered = tuple(static), discovered
+        self._join()
+        self._tell_healthy()
+
+    def candidates(self, pool: str, model: str = "") -> Sequence[Candidate]:
+        view = self._pools.get(pool)
+        if view is None:
+            return ()
+        now = self._clock()
+        if now >= view.until_s:
+            view.well = self._standing.keep(view.ready, now)
+            doubtful = self._standing.doubts(view.candidates)
+            view.until_s = now + KEPT_S if doubtful else inf
+        return self._watchdog.keep(pool, view.well, now, model, len(view.ready) - len(view.well))
+
+    def knows(self, endpoint: str) -> bool:
+        """Whether it is a member of any pool, ready or not."""
+        return endpoint in self._known
+
+    def conditions(self, pool: str) -> Mapping[str, tuple[Condition, Sequence[str]]]:
+        return self._watchdog.states(pool, self._clock())
+
+    def prefixes(self, pool: str) -> Prefixes:
+        view = self._pools.get(pool)
+        return Prefixes() if view is None else view.prefixes
+
+    def picked(self, picked: Picked) -> None:
+        if self._count(picked):
+            self._send(picked)
+
+    def ended(self, ended: Ended) -> None:
+        self._uncount(ended)
+        self._send(ended)
+
+    def running(self, key: str) -> None:
+        self._flights.renew(key, self._clock())
+        self._send(Running(key))
+
+    def hear(self, message: messages.Any) -> None:
+        """Take what the watch process says, or another worker by it."""
+        match message:
+            case Looks(looks):
+                for look in looks:
+                    self._look(look)
+            case Picked():
+                self._count(message)
+            case Ended():
+                self._uncount(message)
+            case Running(key):
+                self._flights.renew(key, self._clock())
+            case Stored():
+                self._store(message)
+            case Members():
+                self._members = message
+                self._join()
+
+    async def run(self, state: Path | None) -> None:
+        """Keep in touch with the watch process of this state directory, if there is one, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            if state is not None:
+                self._link = Link(state / "run" / hub.NAME, self.hear, self._linked)
+                tasks.create_task(self._link.run())
+            while True:
+                self.tick()
+                await asyncio.sleep(TICK_S)
+
+    def tick(self) -> None:
+        """Let time pass."""
+        now = self._clock()
+        for endpoint in self._flights.expire(now):
+            self._recount(endpoint)
+        self._standing.expire(now)
+        for endpoint, entries in self._by_endpoint.items():
+            for pool, candidate in entries:
+                candidate.warmth = self._watchdog.warmth(pool, endpoint, now)
+        self._tell_healthy()
+        self._judge_age(now)
+
+    def _tell_healthy(self) -> None:
+        for name, view in self._pools.items():
+            self._tell(name, sum(self._standing.is_well(e) for e in view.candidates))
+
+    def _judge_age(self, now_s: float) -> None:
+        """Tell of how many well ones nothing new is heard. Where nobody ever watched, nobody is missed."""
+        if not self._was_up:
+            return
+        looked, is_well = self._looked_s, self._standing.is_well
+        stale = sum(looked[e] < now_s - STALE_S and is_well(e) for e in self._by_endpoint)
+        self._tell_stale(stale)
+        if (stale > 0) != self._is_stale:
+            self._is_stale = stale > 0
+            log.warning(Event.LOOKS_STALE if stale else Event.LOOKS_FRESH, endpoints=stale)
+
+    def _linked(self, up: bool) -> None:
+        """A hub that was started again knows nothing of what is under way; it ignores what it knows."""
+        if up:
+            self._was_up = True
+            for picked in self._flights:
+                self._send(picked)
+
+    def _send(self, message: Picked | Ended | Running) -> None:
+        if self._link is not None and self._link.is_up:
+            self._link.send(frame(message))
+
+    def _join(self) -> None:
+        """Work out who the candidates are: those the policy names and those that were found."""
+        now, before, self._by_endpoint = self._clock(), self._by_endpoint, {}
+        joined: dict[str, Sequence[Member]] = {}
+        for name, view in self._pools.items():
+            members = joined[name] = self._members_of(name, view)
+            was, view.candidates = view.candidates, {}
+            for member in members:
+                if member.state == "ready":
+                    known = find(name, before.get(member.endpoint, ()))
+                    candidate = known or Candidate(member.endpoint)
+                    candidate.role = member.role
+                    view.candidates[member.endpoint] = candidate
+                    self._by_endpoint.setdefault(member.endpoint, []).append((name, candidate))
+            for gone in was.keys() - {member.endpoint for member in members}:
+                view.prefixes.forget(gone)
+            view.ready = list(view.candidates.values())
+            view.until_s = -inf
+        self._standing.keep_only(self._by_endpoint)
+        self._looked_s = {e: self._looked_s.get(e, now) for e in self._by_endpoint}
+        self._heard_s = {e: at_s for e, at_s in self._heard_s.items() if e in self._by_endpoint}
+        for endpoint in before.keys() - self._by_endpoint.keys():
+            self._flights.forget(endpoint)
+        for endpoint in self._by_endpoint:
+            self._recount(endpoint)
+        self._known = frozenset(each.endpoint for named in joined.values() for each in named)
+        self._watchdog.members(joined, now)
+
+    def _members_of(self, name: str, view: PoolView) -> Sequence[Member]:
+        """A policy may name an endpoint before the watch process has read it, so for static ones the
+        policy's word counts."""
+        found = {member.endpoint: member for member in self._members.pools.get(name, ())}
+        if view.discovered and found:
+            return list(found.values())
+        return [
+            structs.replace(member, since_s=found[member.endpoint].since_s)
+            if member.endpoint in found
+            else member
+            for member in view.static
+        ]
+
+    def _look(self, look: Look) -> None:
+        endpoint = look.endpoint
+        entries = self._by_endpoint.get(endpoint)
+        if entries is None or look.at_s <= self._heard_s.get(endpoint, -inf):
+            return
+        self._heard_s[endpoint] = self._looked_s[endpoint] = look.at_s
+        if not look.fault:
+            self._flights.look(endpoint, look.at_s)
+            self._take(look, entries)
+            self._recount(endpoint)
+        if self._standing.look(look):
+            self._changed(endpoint)
+            is_well = self._standing.is_well(endpoint)
+            event = Event.ENDPOINT_HEALTHY if is_well else Event.ENDPOINT_UNHEALTHY
+            log.warning(event, endpoint=endpoint, fault=look.fault)
+        now = self._clock()
+        for pool, _ in entries:
+            self._watchdog.look(pool, look, now)
+
+    def _take(self, look: Look, entries: Entries) -> None:
+        for pool, candidate in entries:
+            started_s = candidate.load.started_s
+            candidate.load, candidate.rates = look.load, look.rates
+            candidate.seen_s = look.at_s
+            prefixes = self._pools[pool].prefixes
+            if started_s and started_s != look.load.started_s:
+                prefixes.forget(look.endpoint)  # a new process has an empty cache
+            prefixes.size(
+                look.endpoint, count_blocks(look.load, prefixes.is_precise(look.endpoint))
+            )
+
+    def _count(self, picked: Picked) -> bool:
+        now = self._clock()
+        if not self._flights.pick(picked, now):
+            return False
+        self._recount(picked.endpoint)
+        self._watchdog.picked(picked.pool, picked.endpoint, now)
+        if picked.blocks:
+            self.prefixes(picked.pool).note(picked.endpoint, picked.blocks, now)
+        return True
+
+    def _uncount(self, ended: Ended) -> None:
+        now = self._clock()
+        if endpoint := self._flights.end(ended.key, now):
+            self._recount(endpoint)
+        for failed in ended.failed:
+            self._standing.suspect(failed, now)
+            self._changed(failed)
+        self._watchdog.ended(ended, now)
+
+    def _recount(self, endpoint: str) -> None:
+        tally = self._flights.tally(endpoint)
+        for _, candidate in self._by_endpoint.get(endpoint, ()):
+            candidate.in_flight = tally.in_flight
+            candidate.in_flight_tokens = tally.in_flight_tokens
+            candidate.unseen = len(tally.unseen)
+            candidate.unseen_tokens = tally.unseen_tokens
+
+    def _changed(self, endpoint: str) -> None:
+        """Work out anew who may be picked, in the pools of this endpoint."""
+        for pool, _ in self._by_endpoint.get(endpoint, ()):
+            self._pools[pool].until_s = -inf
+
+    def _store(self, stored: Stored) -> None:
+        view = self._pools.get(stored.pool)
+        if view is None or stored.endpoint not in view.candidates:
+            return
+        if stored.cleared:
+            view.prefixes.clear(stored.endpoint)
+        if stored.stored:
+            view.prefixes.store(stored.endpoint, stored.stored)
+        if stored.removed:
+            view.prefixes.remove(stored.endpoint, stored.removed)
+
+
+def count_blocks(load: Load, is_precise: bool) -> int:
+    """Say how many blocks of the index fit into a cache: the engine's own where it tells of them, else
+    those of prompts' texts."""
+    return load.blocks if is_precise else load.blocks * load.block_tokens // BLOCK_TOKENS
+
+
+def find(pool: str, entries: Entries) -> Candidate | None:
+    return next((candidate for name, candidate in entries if name == pool), None)
