@@ -101,6 +101,13 @@ class Kind(Enum):
     USAGE = "usage"
 
 
+class Subset(Fact, frozen=True):
+    """Only these may serve the request: `ip:port`, or `ip` for all ports of it. Said by the data
+    plane (Endpoint Picker Protocol); `extproc/wire.py` reads it. Without this fact, all may."""
+
+    endpoints: tuple[str, ...]
+
+
 class Operation(Fact, frozen=True):
     """What is asked for; established by `filters/surface.py`."""
 
@@ -202,6 +209,11 @@ class Route(Fact, frozen=True):
     """Where it goes: `ip:port`, best first, the rest for retries; set by `filters/pick.py`."""
 
     endpoints: Sequence[str]
+    prefiller: str = ""
+    """Where the first of them gets the computed prompt from; disaggregated pools only."""
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"prefiller": self.prefiller} if self.prefiller else {}
 
 
 class Strip(Fact, frozen=True):
@@ -215,3 +227,75 @@ class Strip(Fact, frozen=True):
 
     def witness(self) -> Mapping[str, Scalar]:
         return {"strip": self.what}
+
+
+class Fallback(Fact, frozen=True):
+    """Something else serves than was asked for, decided before the request left; established by
+    `filters/fallback.py` and `filters/downgrade.py`."""
+
+    source: str
+    """The public name of the model that was asked for."""
+    reason: str
+    """`unavailable`, `saturated` or `budget`."""
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {
+            "fallback": tell_fallback(self.source, self.reason),
+            "requested_model": self.source,
+        }
+
+
+def tell_fallback(source: str, reason: str) -> str:
+    """Write what stands in `x-headgate-fallback`."""
+    return f"from={source}; reason={reason}"
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """A model that serves when those before it have failed."""
+
+    model: Model
+    head: bytes
+    """What the body begins with for it."""
+    endpoints: tuple[str, ...] = ()
+    """One for each attempt; none for a service elsewhere, which is asked once."""
+
+
+class Tries(Fact, frozen=True):
+    """Where the request goes on when its engines fail, without anybody being asked again;
+    established by `filters/fallback.py`."""
+
+    source: str
+    """The public name of the model that was asked for."""
+    head: bytes
+    """What the body begins with for the first model; all else is the same for every one."""
+    alternatives: tuple[Alternative, ...]
+    may_resend: bool
+    """Whether it may go on once it has been sent completely; else only while it cannot have begun."""
+
+
+class Hedge(Fact, frozen=True):
+    """When a second endpoint is asked as well; established by `filters/hedge.py`."""
+
+    after_ms: int
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"hedge_ms": self.after_ms}
+
+
+class Cascaded(Fact, frozen=True):
+    """A smaller model was asked first, and this is what became of it; established by
+    `filters/cascade.py`."""
+
+    result: str
+    """`kept`, `escalated` or `failed`."""
+    confidence: float | None = None
+
+    @property
+    def said(self) -> str:
+        """What stands in `x-headgate-cascade`."""
+        if self.confidence is None:
+            return self.result
+        return f"{self.result}; confidence={self.confidence:.3f}"
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"cascade": self.said}

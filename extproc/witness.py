@@ -64,6 +64,8 @@ def outcomes(entries: Iterable[HTTPAccessLogEntry]) -> Iterable[Outcome]:
                 usage=StructView(metadata.get(USAGE_NAMESPACE)),
                 running=running,
                 client_ip=read_client_ip(common) if is_refused(common) else "",
+                served="" if running else read_served(common),
+                latency_s=0.0 if running else read_latency_s(common),
             )
 
 
@@ -76,6 +78,27 @@ def is_refused(common: AccessLogCommon) -> bool:
 def read_client_ip(common: AccessLogCommon) -> str:
     """Read the client's address: behind trusted proxies the one they vouch for."""
     return common.downstream_remote_address.socket_address.address
+
+
+def read_served(common: AccessLogCommon) -> str:
+    """Name the endpoint that was tried last, as policies write it; nothing when none was."""
+    address = common.upstream_remote_address.socket_address
+    if not address.address:
+        return ""
+    host = f"[{address.address}]" if ":" in address.address else address.address
+    return f"{host}:{address.port_value}"
+
+
+def read_latency_s(common: AccessLogCommon) -> float:
+    """Say how long an engine and the way to the client took; what came before was ours. 0: no engine
+    was asked, or the client got nothing."""
+    if not common.HasField("time_to_last_downstream_tx_byte"):
+        return 0.0
+    if not common.HasField("time_to_first_upstream_tx_byte"):
+        return 0.0
+    first, last = common.time_to_first_upstream_tx_byte, common.time_to_last_downstream_tx_byte
+    passed_s = last.seconds - first.seconds + (last.nanos - first.nanos) / 1e9
+    return max(passed_s, 0.0)
 
 
 def find_failed(common: AccessLogCommon) -> Sequence[str]:
@@ -91,5 +114,7 @@ def find_failed(common: AccessLogCommon) -> Sequence[str]:
     metadata = common.metadata.filter_metadata
     if count <= 0 or ENDPOINT_NAMESPACE not in metadata:
         return ()
+    if NAMESPACE in metadata and "hedge_ms" in metadata[NAMESPACE].fields:
+        return ()  # asked beside each other: slow is not failed
     named = str(StructView(metadata[ENDPOINT_NAMESPACE]).get(ENDPOINT_KEY, ""))
     return named.split(",")[:count] if named else ()

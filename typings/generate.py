@@ -82,7 +82,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
         "HeaderValueOption": ("header",),
         "Metadata": ("filter_metadata",),
     },
-    ADDRESS: {"Address": ("socket_address",), "SocketAddress": ("address",)},
+    ADDRESS: {"Address": ("socket_address",), "SocketAddress": ("address", "port_value")},
     STATUS: {"HttpStatus": ("code",)},
     ALS: {
         "StreamAccessLogsMessage": ("http_logs",),
@@ -97,6 +97,9 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
             "upstream_request_attempt_count",
             "access_log_type",
             "downstream_remote_address",
+            "upstream_remote_address",
+            "time_to_first_upstream_tx_byte",
+            "time_to_last_downstream_tx_byte",
         ),
         "ResponseFlags": (
             "no_healthy_upstream",

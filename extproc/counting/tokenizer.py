@@ -84,6 +84,14 @@ class HfTokenizer:
     def count(self, text: str) -> int:
         return self._length(text, framed=False)
 
+    def encode(self, text: str, *, framed: bool = False) -> Sequence[int]:
+        """Find the ids themselves; `framed` as engines frame a bare text. Raises: CountError."""
+        try:
+            (found,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=framed)
+        except BaseException as exc:  # noqa: BLE001 - see `as_count_error`
+            raise as_count_error(exc) from None
+        return found.ids
+
     def _length(self, text: str, *, framed: bool) -> int:
         try:
             (found,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=framed)

@@ -68,6 +68,8 @@ class Choice(msgspec.Struct, frozen=True):
     """Expected to be cached at the first."""
     predicted_s: float | None = None
     """TTFT at the first, where the picker predicts one."""
+    prefiller: str = ""
+    """Where the prompt is to be computed, if not there: disaggregated pools only."""
 
 
 class Terms(msgspec.Struct, frozen=True):

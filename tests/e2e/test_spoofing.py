@@ -21,6 +21,7 @@ FORGED = {
     "x-gateway-destination-endpoint": "127.0.0.1:1",
     "x-gateway-destination-endpoint-subset": "127.0.0.1:1",
     "x-gateway-destination-endpoint-served": "127.0.0.1:1",
+    "x-prefiller-host-port": "127.0.0.1:1",
     "x-envoy-upstream-rq-timeout-ms": "1",
     "x-envoy-upstream-rq-per-try-timeout-ms": "1",
     "x-envoy-max-retries": "0",

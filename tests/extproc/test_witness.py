@@ -230,3 +230,43 @@ async def test_settlements_do_not_wait_for_each_other():
     pipeline = Pipeline([Distant(AT_ONCE)], "v1", MemoryMeter())
     async with asyncio.timeout(10):
         await settle_all(messages(), CurrentPipeline(pipeline))
+
+
+@pytest.mark.parametrize(
+    ("address", "served"),
+    [(("10.0.0.1", 8000), "10.0.0.1:8000"), (("fd00::1", 1), "[fd00::1]:1"), (None, "")],
+)
+def test_who_served(address, served):
+    made = entry(known={"settle_key": "k1"})
+    if address:
+        socket = made.common_properties.upstream_remote_address.socket_address
+        socket.address, socket.port_value = address
+    (outcome,) = outcomes([made])
+    assert outcome.served == served
+
+
+@pytest.mark.parametrize(
+    ("first_s", "last_s", "latency_s"),
+    [(1.25, 3.0, 1.75), (0.0, 0.5, 0.5), (None, 3.0, 0.0), (1.0, None, 0.0), (2.0, 1.0, 0.0)],
+)
+def test_how_long_the_engine_took(first_s, last_s, latency_s):
+    made = entry(known={"settle_key": "k1"})
+    common = made.common_properties
+    for field, seconds in (
+        (common.time_to_first_upstream_tx_byte, first_s),
+        (common.time_to_last_downstream_tx_byte, last_s),
+    ):
+        if seconds is not None:
+            field.SetInParent()
+            field.FromNanoseconds(int(seconds * 1e9))
+    (outcome,) = outcomes([made])
+    assert outcome.latency_s == pytest.approx(latency_s)
+
+
+def test_of_what_still_runs_neither_is_told():
+    made = entry(kind=accesslog_pb2.DownstreamPeriodic, known={"settle_key": "k1"})
+    made.common_properties.upstream_remote_address.socket_address.address = "10.0.0.1"
+    made.common_properties.time_to_first_upstream_tx_byte.seconds = 1
+    made.common_properties.time_to_last_downstream_tx_byte.seconds = 2
+    (outcome,) = outcomes([made])
+    assert (outcome.served, outcome.latency_s) == ("", 0.0)

@@ -15,4 +15,5 @@ class SocketAddress(Message):
     TCP: int
     UDP: int
     address: str
-    def __init__(self, *, address: str | None = ...) -> None: ...
+    port_value: int
+    def __init__(self, *, address: str | None = ..., port_value: int | None = ...) -> None: ...

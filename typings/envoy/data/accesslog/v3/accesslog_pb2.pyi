@@ -3,6 +3,7 @@ from collections.abc import Iterable, Mapping
 
 import envoy.config.core.v3.address_pb2
 import envoy.config.core.v3.base_pb2
+import google.protobuf.duration_pb2
 import google.protobuf.wrappers_pb2
 from google.protobuf.internal.containers import (
     MessageMap,
@@ -40,7 +41,10 @@ class AccessLogCommon(Message):
     upstream_request_attempt_count: int
     access_log_type: int
     downstream_remote_address: envoy.config.core.v3.address_pb2.Address
-    def __init__(self, *, metadata: envoy.config.core.v3.base_pb2.Metadata | None = ..., response_flags: ResponseFlags | None = ..., upstream_request_attempt_count: int | None = ..., access_log_type: int | None = ..., downstream_remote_address: envoy.config.core.v3.address_pb2.Address | None = ...) -> None: ...
+    upstream_remote_address: envoy.config.core.v3.address_pb2.Address
+    time_to_first_upstream_tx_byte: google.protobuf.duration_pb2.Duration
+    time_to_last_downstream_tx_byte: google.protobuf.duration_pb2.Duration
+    def __init__(self, *, metadata: envoy.config.core.v3.base_pb2.Metadata | None = ..., response_flags: ResponseFlags | None = ..., upstream_request_attempt_count: int | None = ..., access_log_type: int | None = ..., downstream_remote_address: envoy.config.core.v3.address_pb2.Address | None = ..., upstream_remote_address: envoy.config.core.v3.address_pb2.Address | None = ..., time_to_first_upstream_tx_byte: google.protobuf.duration_pb2.Duration | None = ..., time_to_last_downstream_tx_byte: google.protobuf.duration_pb2.Duration | None = ...) -> None: ...
 class ResponseFlags(Message):
     no_healthy_upstream: bool
     upstream_connection_failure: bool

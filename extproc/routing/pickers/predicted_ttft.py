@@ -1,0 +1,261 @@
+"""The endpoint from which the first token will come soonest. The default.
+
+    predicted_ttft = wait + (prompt - cached) / prefill rate + steps shared with running requests
+                     + waiting for room, where KV cache or sequences are used up
+                     + getting the LoRA adapter
+    cost           = predicted_ttft + burden - what the ring or the session promises
+
+`wait` is the prompts that the engine told of at the last look, and those sent since: each counts once.
+Where the last look is too old, our own counts stand for all of it. `burden` is a part of what those
+that run there lose by waiting for this prompt. The ring promises that other gateways have sent the beginning of this prompt to
+its place there; how much that is worth depends on how much of the load is theirs.
+
+An endpoint whose cost is within the error of the best one is as good: then a prompt goes to its cache,
+else to its place on the ring, else to the better of two drawn by chance, so that gateways that know the
+same do not all do the same.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from extproc.routing.candidate import Asked, Candidate, Choice, Terms
+from extproc.routing.chance import two_of
+from extproc.routing.home import Home, hash_session
+from extproc.routing.ladder import admit, find_rung, line_up, order
+from extproc.routing.prefixes import Prefixes
+from extproc.routing.settings import PickerSettings
+from extproc.routing.speed import Speed, Speeds
+
+LEAST_OTHERS = 0.1
+"""Share of requests that others send: below it there are none, and counts differ by chance."""
+
+
+class PredictedTtft:
+    def __init__(self, settings: PickerSettings, prefixes: Prefixes) -> None:
+        self._settings = settings
+        self._about = settings.prediction
+        self._prefixes = prefixes
+        self._home = Home(settings)
+        self._speeds = Speeds(settings.prediction)
+
+    def choose(self, asked: Asked, candidates: Sequence[Candidate], now_s: float) -> Choice:
+        among = admit(asked, candidates)
+        rung = find_rung(candidates, now_s, self._settings)
+        matched = self._prefixes.matched(asked.blocks, now_s)
+        if rung == "hash":
+            return self._choose_blind(asked, among, candidates, matched)
+        speeds = self._speeds.of(among, now_s)
+        self._prefixes.share = 1.0 - self._speeds.others
+        costs = self._predict(asked, among, speeds, matched, now_s)
+        promised = self._promise(asked, among, matched, speeds, costs, now_s)
+        ranked = order(asked.key, costs)
+        equals = self._find_equals(asked, among, costs, speeds[ranked[0]], ranked[0], matched)
+        best = equals[0]
+        if promised and promised[0] in equals:
+            best = promised[0]
+        elif len(equals) > 1:
+            best = draw_one(asked.key, equals, costs)
+        predicted_s = costs[best] + (promised[1] if promised and promised[0] == best else 0.0)
+        cached = count_cached(asked, matched, among[best].endpoint)
+        predicted_s -= self._burden(asked, among[best], speeds[best], cached, now_s)
+        first = [among[place].endpoint for place in (best, *ranked)]
+        return Choice(
+            line_up(first, among, candidates),
+            rung,
+            cached,
+            max(predicted_s, 0.0),
+        )
+
+    def _choose_blind(
+        self,
+        asked: Asked,
+        among: Sequence[Candidate],
+        candidates: Sequence[Candidate],
+        matched: Mapping[str, int],
+    ) -> Choice:
+        """Without looks: to where we have sent this prompt's beginning ourselves, as long as the ring's
+        bound allows it, or else by the ring."""
+        key, is_warm = self._key(asked, matched, len(among))
+        if is_warm:
+            most = self._home.ring.most(sum(each.in_flight for each in among), len(among))
+            warm = [c for c in among if c.endpoint in matched and c.in_flight + 1 <= most]
+            costs = [float(-matched[each.endpoint]) for each in warm]
+            if warm:
+                first = [warm[place].endpoint for place in order(asked.key, costs)]
+                cached = count_cached(asked, matched, first[0])
+                return Choice(line_up(first, among, candidates), "hash", cached)
+        return self._home.choose(asked, among, candidates, key)
+
+    def _predict(
+        self,
+        asked: Asked,
+        among: Sequence[Candidate],
+        speeds: Sequence[Speed],
+        matched: Mapping[str, int],
+        now_s: float,
+    ) -> list[float]:
+        """Predict each, without what is promised. `explain` says the same in parts; here it is one
+        loop, because it is run for every endpoint at every pick: 0.7 us."""
+        about, prompt, block_tokens = self._about, asked.prompt_tokens, asked.block_tokens
+        fresh_s = now_s - self._settings.fresh_s
+        chunk, get, adapter, burden = about.chunk_tokens, matched.get, asked.adapter, about.burden
+        costs, caution = list[float](), self._caution()
+        for each, speed in zip(among, speeds, strict=True):
+            cached = get(each.endpoint, 0) * block_tokens
+            computed = prompt - cached if cached < prompt else 1
+            if each.seen_s >= fresh_s:
+                unseen, tokens = each.unseen, each.unseen_tokens + computed
+                step_s, cost = speed.step_s + unseen * speed.waiter_s, speed.backlog_s
+                others = each.load.running + unseen
+                if speed.fullness or unseen >= speed.room or tokens > speed.free_tokens:
+                    cost += speed.hold_up_s(unseen, tokens)
+            else:
+                tokens = each.in_flight_tokens + computed
+                step_s, cost, others = each.in_flight * speed.waiter_s, 0.0, each.in_flight
+            cost += (tokens + (burden * others + caution) * computed) * speed.token_s
+            cost += (1.0 + tokens / chunk) * step_s
+            if adapter:
+                cost += speed.adapter_s(adapter, about)
+            costs.append(cost)
+        return costs
+
+    def _caution(self) -> float:
+        return self._about.caution * self._speeds.others
+
+    def _burden(
+        self, asked: Asked, each: Candidate, speed: Speed, cached: int, now_s: float
+    ) -> float:
+        """Say how much of a cost is no time of this request's own."""
+        computed = max(asked.prompt_tokens - cached, 1)
+        return self._weight(each, now_s) * computed * speed.token_s
+
+    def _weight(self, each: Candidate, now_s: float) -> float:
+        """Say what a token to be computed there weighs beside its own time."""
+        is_fresh = each.seen_s >= now_s - self._settings.fresh_s
+        others = each.load.running + each.unseen if is_fresh else each.in_flight
+        return self._about.burden * others + self._caution()
+
+    def _promise(
+        self,
+        asked: Asked,
+        among: Sequence[Candidate],
+        matched: Mapping[str, int],
+        speeds: Sequence[Speed],
+        costs: list[float],
+        now_s: float,
+    ) -> tuple[int, float] | None:
+        """Find the place on the ring of what no cache is known to hold, or of a session; take off what
+        being there is worth. Returns which endpoint, and how much."""
+        share = 1.0 if asked.session else self._speeds.others
+        key, is_warm = self._key(asked, matched, len(among))
+        if key is None or share < LEAST_OTHERS:
+            return None
+        places = {each.endpoint: place for place, each in enumerate(among)}
+        self._home.ring.keep(places.keys())
+        # No bound: what is there already is part of the cost.
+        found = next((each for each in self._home.ring.walk(key) if each in places), None)
+        if found is None:
+            return None
+        # What one has, its place has; of what nobody has, perhaps everything.
+        names = matched if is_warm else ()
+        known = max(
+            (count_cached(asked, matched, each) for each in names), default=asked.prompt_tokens
+        )
+        missing = max(known - count_cached(asked, matched, found), 0)
+        place = places[found]
+        worth_s = share * self._about.ring_credit * missing * speeds[place].token_s
+        worth_s *= 1.0 + self._weight(among[place], now_s)
+        if asked.session:
+            worth_s += self._about.session_s
+        costs[place] -= worth_s
+        return place, worth_s
+
+    def _key(self, asked: Asked, matched: Mapping[str, int], count: int) -> tuple[int | None, bool]:
+        """Find what to hash, and whether some endpoint is known to have it."""
+        if asked.session:
+            return hash_session(asked.session), False
+        if not asked.blocks:
+            return None, False
+        # What most of the pool has is a system prompt: it tells nothing of where this one belongs.
+        block, depth = self._prefixes.rare(asked.blocks, max(2, count // 2 + 1))
+        return block, any(have > depth for have in matched.values())
+
+    def _find_equals(
+        self,
+        asked: Asked,
+        among: Sequence[Candidate],
+        costs: Sequence[float],
+        speed: Speed,
+        best: int,
+        matched: Mapping[str, int],
+    ) -> Sequence[int]:
+        """Find those whose predictions cannot be told from the best one, whose speed is given. Of these
+        a prompt goes to where it is cached: what need not be computed helps everybody there."""
+        limit_s = costs[best] + self._about.floor_s + speed.error * max(costs[best], 0.0)
+        equals = [place for place, cost in enumerate(costs) if cost <= limit_s]
+        if matched and len(equals) > 1:
+            cached = [count_cached(asked, matched, among[place].endpoint) for place in equals]
+            least = max(cached) / 2
+            equals = [place for place, have in zip(equals, cached, strict=True) if have >= least]
+        return equals or [best]
+
+    def explain(
+        self, asked: Asked, candidates: Sequence[Candidate], now_s: float
+    ) -> Sequence[Terms]:
+        matched = self._prefixes.matched(asked.blocks, now_s)
+        speeds = self._speeds.of(candidates, now_s)
+        costs = self._predict(asked, candidates, speeds, matched, now_s)
+        promised = self._promise(asked, candidates, matched, speeds, costs, now_s)
+        rung = find_rung(candidates, now_s, self._settings)
+        said: list[Terms] = []
+        for place, (each, speed) in enumerate(zip(candidates, speeds, strict=True)):
+            terms = self._split(asked, each, speed, matched, now_s)
+            if promised and promised[0] == place:
+                terms["promise_s"] = -promised[1]
+            if rung == "hash":
+                terms["in_flight"] = float(each.in_flight)
+            said.append(Terms(each.endpoint, costs[place], terms))
+        return sorted(said, key=lambda terms: terms.cost)
+
+    def _split(
+        self,
+        asked: Asked,
+        each: Candidate,
+        speed: Speed,
+        matched: Mapping[str, int],
+        now_s: float,
+    ) -> dict[str, float]:
+        """Say what a prediction is made of; what is no time stands beside it, without `_s`."""
+        cached = count_cached(asked, matched, each.endpoint)
+        computed = max(asked.prompt_tokens - cached, 1)
+        is_fresh = each.seen_s >= now_s - self._settings.fresh_s
+        before = each.unseen_tokens if is_fresh else each.in_flight_tokens
+        steps = 1.0 + (before + computed) / self._about.chunk_tokens
+        step_s = speed.step_s if is_fresh else 0.0
+        step_s += (each.unseen if is_fresh else each.in_flight) * speed.waiter_s
+        terms = {
+            "queue_s": speed.backlog_s if is_fresh else 0.0,
+            "sent_s": before * speed.token_s,
+            "prefill_s": computed * speed.token_s,
+            "decode_s": steps * step_s,
+            "full_s": speed.hold_up_s(each.unseen, before + computed) if is_fresh else 0.0,
+            "burden_s": self._burden(asked, each, speed, cached, now_s),
+            "cached_tokens": float(cached),
+            "prefill_tokens_per_s": 1.0 / speed.token_s,
+        }
+        if asked.adapter:
+            terms["adapter_s"] = speed.adapter_s(asked.adapter, self._about)
+        return terms
+
+
+def draw_one(key: str, equals: Sequence[int], costs: Sequence[float]) -> int:
+    """Draw two, take the better one. Of two alone either: they are equal."""
+    one, other = two_of(key, len(equals))
+    if len(equals) == 2:
+        return equals[one]
+    return min(equals[one], equals[other], key=costs.__getitem__)
+
+
+def count_cached(asked: Asked, matched: Mapping[str, int], endpoint: str) -> int:
+    """Say how many of its tokens are cached there. The last one never is: engines compute it anew."""
+    cached = matched.get(endpoint, 0) * asked.block_tokens
+    return max(0, min(cached, asked.prompt_tokens - 1))
