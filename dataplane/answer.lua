@@ -1,6 +1,6 @@
 -- The answer filter: counts tokens in JSON and SSE answers, and strips streams when the gateway's metadata
--- asks for it. Answers of other kinds are left alone and cost nothing, and so are those of sidecars: what they
--- say of usage is no engine's word, and was counted where they asked one.
+-- asks for it. Answers of other kinds are left alone and cost nothing, and so are those of sidecars and the
+-- gateway's own replies: what they say of usage is no engine's word, and was counted where one was asked.
 
 local JSON_MEMBERS = { usage = true }
 
@@ -68,7 +68,7 @@ function envoy_on_response(handle)
   local is_json = find(kind, "^application/json%f[^%w/.+-]")
   if not is_json and not find(kind, "^text/event%-stream%f[^%w/.+-]") then return end
   local metadata = handle:streamInfo():dynamicMetadata():get("headgate")
-  if metadata and metadata.sidecar then return end
+  if metadata and (metadata.sidecar or metadata.reply) then return end
   if is_json then
     read_json(handle)
   else

@@ -7,6 +7,21 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from dataplane.errors import ConfigError
+from dataplane.upstream import Upstream
+
+__all__ = [
+    "ConfigError",
+    "Endpoint",
+    "Files",
+    "Gateway",
+    "Pool",
+    "Sidecar",
+    "Timeouts",
+    "Upstream",
+    "parse_endpoint",
+]
+
 MIB = 1024 * 1024
 
 UNIX_PATH_BYTES = 107
@@ -16,10 +31,6 @@ POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """A pool's name is a header value, a file name and part of a metric label."""
 
 ENDPOINT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
-
-
-class ConfigError(ValueError):
-    """The data plane cannot run with this configuration. The message is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,8 @@ class Pool:
         default_factory=dict[str, Mapping[str, str | float]]
     )
     """By endpoint: what the access log is to say of the one that served."""
+    upstream: Upstream | None = None
+    """Where it is served, if not by engines of ours: then it has no endpoints."""
 
     def __post_init__(self) -> None:
         if not POOL_NAME.fullmatch(self.name):
@@ -136,6 +149,8 @@ class Files:
     access_log: Path
     endpoints_dir: Path
     """One file for each pool, `POOL.yaml`. A changed file must be renamed into place."""
+    secrets_dir: Path
+    """The same for the keys of upstreams elsewhere; for nobody else to read."""
 
     def __post_init__(self) -> None:
         check_socket_path(self.admin_socket)
@@ -146,6 +161,7 @@ class Files:
             admin_socket=state / "run" / "envoy-admin.sock",
             access_log=state / "log" / "access.jsonl",
             endpoints_dir=state / "envoy" / "endpoints",
+            secrets_dir=state / "envoy" / "secrets",
         )
 
 
@@ -171,6 +187,8 @@ class Gateway:
     """Request headers that workers are shown, in lower case; none: all of them."""
     xff_trusted_hops: int = 0
     """How many proxies before us append to x-forwarded-for truthfully. 0: the peer is the client."""
+    falls_back: bool = False
+    """Whether requests may go on to another pool's engines when those of the first fail."""
     retries: int = 3
     """The picker names up to four endpoints: the first, and one for each retry."""
     periodic_log_s: float = 10
@@ -196,6 +214,14 @@ class Gateway:
 
     def endpoints_file(self, pool: Pool) -> Path:
         return self.files.endpoints_dir / f"{pool.name}.yaml"
+
+    def secret_file(self, pool: Pool) -> Path:
+        return self.files.secrets_dir / f"{pool.name}.yaml"
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether what leaves for a pool has to be made fit for it (`upstream.lua`)."""
+        return self.falls_back or any(pool.upstream for pool in self.pools)
 
 
 def check_socket_path(path: Path) -> None:

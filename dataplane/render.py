@@ -15,6 +15,9 @@ from dataplane.replies import local_replies
 LUA_PARTS = ("json.lua", "usage.lua", "sse.lua", "strip.lua", "answer.lua")
 """The answer filter, in the order in which each part finds what it uses defined before it."""
 
+MOST_TRIES = 8
+"""Longest list of pools that a worker may name for one request: `extproc/filters/fallback.py`."""
+
 TTFT_US = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
 """Time to first token: from the request's first byte to the first byte of the answer's *body*."""
 
@@ -22,6 +25,12 @@ TTFT_US = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
 def answer_lua() -> str:
     """The Lua source of the answer filter. One chunk, one filter: both steps share one scan of the bytes."""
     return "\n".join(read(part) for part in LUA_PARTS)
+
+
+def upstream_lua(pool: Pool) -> str:
+    """The Lua source that makes requests fit for one pool."""
+    where = pool.upstream.lua if pool.upstream else "nil"
+    return f"local POOL, UPSTREAM = {json.dumps(pool.name)}, {where}\n\n{read('upstream.lua')}"
 
 
 def render(gateway: Gateway) -> str:
@@ -39,6 +48,8 @@ def render(gateway: Gateway) -> str:
         ttft_us=TTFT_US,
         local_replies=local_replies(gateway),
         answer_lua=answer_lua(),
+        upstream_lua=upstream_lua,
+        most_tries=MOST_TRIES,
     )
 
 
@@ -56,6 +67,16 @@ def endpoints(pool: Pool) -> str:
     return json.dumps({"resources": [assignment]}, indent=2) + "\n"
 
 
+def secret(pool: Pool, key: str) -> str:
+    """The key of the pool's upstream as the DiscoveryResponse that Envoy reads from a file."""
+    named = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+        "name": f"key/{pool.name}",
+        "generic_secret": {"secret": {"inline_string": key}},
+    }
+    return json.dumps({"resources": [named]}, indent=2) + "\n"
+
+
 def socket_address(endpoint: Endpoint) -> dict[str, object]:
     address = {"address": endpoint.ip, "port_value": endpoint.port}
     return {"endpoint": {"address": {"socket_address": address}}}
@@ -65,9 +86,11 @@ def metadata(labels: Mapping[str, str | float]) -> dict[str, object]:
     return {"metadata": {"filter_metadata": {"headgate": dict(labels)}}} if labels else {}
 
 
-def write(text: str, path: Path) -> None:
+def write(text: str, path: Path, mode: int = 0o644) -> None:
     """Replaces a file by renaming: a reader sees the old text or the new one, and Envoy's watch sees the rename."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode)
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 

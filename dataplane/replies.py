@@ -26,6 +26,18 @@ FOR_ANTHROPIC: Filter = {
 }
 """Requests whose clients read errors in Anthropic's shape: `extproc/action.py` draws the same line."""
 
+ITS_OPERATIONS: Filter = {
+    "metadata_filter": {
+        "matcher": {
+            "filter": "headgate",
+            "path": [{"key": "operation"}],
+            "value": {"string_match": {"safe_regex": {"regex": "messages|count_tokens"}}},
+        },
+        "match_if_key_not_found": False,
+    }
+}
+"""The same, once the path is that of a service elsewhere."""
+
 ANTHROPIC_TYPES = {
     403: "permission_error",
     404: "not_found_error",
@@ -67,7 +79,8 @@ class LocalReply:
 
     @property
     def anthropic_filter(self) -> Filter:
-        return {"and_filter": {"filters": [FOR_ANTHROPIC, self.filter]}}
+        is_its = {"or_filter": {"filters": [FOR_ANTHROPIC, ITS_OPERATIONS]}}
+        return {"and_filter": {"filters": [is_its, self.filter]}}
 
     @property
     def sent_status(self) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,13 +35,15 @@ class Engine:
     port: int = 0
     socket: Path | None = None
     """A unix socket to listen on instead: then it is a sidecar."""
+    tls: ssl.SSLContext | None = None
+    bodies: list[bytes] = field(default_factory=list)
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
         if self.socket:
             self.server = await asyncio.start_unix_server(self.serve, self.socket)
             return self
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 
@@ -59,7 +62,8 @@ class Engine:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 request_line, *lines = head.decode("latin-1").split("\r\n")[:-2]
-                headers = [tuple(line.split(": ", 1)) for line in lines]
+                pairs = [line.split(": ", 1) for line in lines]
+                headers = [(name.lower(), value) for name, value in pairs]
                 body = await self.read_body(reader, dict(headers))
                 path = request_line.split(" ")[1]
                 if path == "/health":
@@ -67,6 +71,7 @@ class Engine:
                     continue
                 request = {"line": request_line, "headers": dict(headers), "bytes": len(body)}
                 self.requests.append(request)
+                self.bodies.append(body)
                 answer = self.answer or Answer([json.dumps(request).encode()])
                 if answer.is_cut and not answer.pieces:
                     break

@@ -7,8 +7,8 @@ writes it anew; read the difference before you commit it.
 
 from pathlib import Path
 
-from dataplane.gateway import Files, Gateway, Pool, Sidecar
-from dataplane.render import answer_lua, render
+from dataplane.gateway import Files, Gateway, Pool, Sidecar, Upstream
+from dataplane.render import answer_lua, render, upstream_lua
 
 GOLDEN = Path(__file__).with_name("golden_bootstrap.yaml")
 
@@ -20,15 +20,31 @@ GATEWAY = Gateway(
         Path("/srv/headgate/run/worker-1.sock"),
     ),
     shown_headers=(":path", "authorization"),
-    pools=(Pool("llama-3.1-8b", ("10.0.0.1:8000", "[fd00::2]:8000")), Pool("canary", ())),
+    pools=(
+        Pool("llama-3.1-8b", ("10.0.0.1:8000", "[fd00::2]:8000")),
+        Pool("canary", ()),
+        Pool(
+            "gpt",
+            (),
+            {"api.example.com:443": {"cluster": "us"}},
+            Upstream("api.example.com", 443, key_header="authorization", http2=True),
+        ),
+    ),
+    falls_back=True,
     sidecars=(Sidecar("ledger", Path("/srv/headgate/run/sidecar-ledger.sock"), 20),),
 )
 
 
 def without_lua(bootstrap: str) -> str:
-    lua = "\n".join(" " * 18 + line if line else "" for line in answer_lua().split("\n")).strip()
-    assert bootstrap.count(lua) == 1
-    return bootstrap.replace(lua, "(the answer filter)")
+    for lua, indent, name in (
+        (answer_lua(), 18, "(the answer filter)"),
+        *((upstream_lua(pool), 16, "(the upstream filter)") for pool in GATEWAY.pools),
+    ):
+        lines = (" " * indent + line if line else "" for line in lua.split("\n"))
+        text = "\n".join(lines).strip()
+        assert bootstrap.count(text) == 1
+        bootstrap = bootstrap.replace(text, name)
+    return bootstrap
 
 
 if __name__ == "__main__":

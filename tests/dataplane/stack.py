@@ -4,15 +4,16 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
 from dataplane.gateway import Files, Gateway, Pool
-from dataplane.render import endpoints, render, write
+from dataplane.render import endpoints, render, secret, write
 from tests.dataplane.engine import Engine
 from tests.dataplane.worker import Worker
 from tests.envoy import Envoy
@@ -78,11 +79,17 @@ class Stack:
 
 
 @asynccontextmanager
-async def run_stack(*, workers: int = 1, **settings: object) -> AsyncIterator[Stack]:
-    """`settings` are those of Gateway."""
+async def run_stack(
+    *,
+    workers: int = 1,
+    more: tuple[Pool, ...] = (),
+    keys: Mapping[str, str] = MappingProxyType({}),
+    **settings: object,
+) -> AsyncIterator[Stack]:
+    """`settings` are those of Gateway, `more` pools besides, `keys` those of their upstreams."""
     # Not pytest's tmp_path: unix socket paths must be short.
     state = Path(tempfile.mkdtemp(prefix="hg-"))
-    for folder in ("run", "log", "envoy/endpoints"):
+    for folder in ("run", "log", "envoy/endpoints", "envoy/secrets"):
         (state / folder).mkdir(parents=True)
     try:
         async with AsyncExitStack() as opened:
@@ -103,6 +110,7 @@ async def run_stack(*, workers: int = 1, **settings: object) -> AsyncIterator[St
                         {first.endpoint: {"gpu": "L4", "gpus": 2}},
                     ),
                     Pool("empty", ()),
+                    *more,
                 ),
                 **settings,
             )
@@ -110,6 +118,8 @@ async def run_stack(*, workers: int = 1, **settings: object) -> AsyncIterator[St
             write(render(gateway), bootstrap)
             for pool in gateway.pools:
                 write(endpoints(pool), gateway.endpoints_file(pool))
+                if pool.name in keys:
+                    write(secret(pool, keys[pool.name]), gateway.secret_file(pool), 0o600)
             envoy = await opened.enter_async_context(
                 Envoy(
                     bootstrap,

@@ -148,6 +148,13 @@ async def test_the_model_is_named_only_when_there_is_one(stack):
     assert (await stack.post(order())).headers["server"] == "headgate"
 
 
+async def test_an_answer_that_was_routed_names_its_decision(stack):
+    known = order(metadata={"settle_key": "k-1"})
+    forged = {"x-headgate-decision-id": "forged"}
+    assert (await stack.post(forged | known)).headers["x-headgate-decision-id"] == "k-1"
+    assert "x-headgate-decision-id" not in (await stack.post(order(deny=[401, "x"]))).headers
+
+
 async def test_how_the_limits_stand_is_told_when_there_are_some(stack):
     known = {"limit-tokens": "1000", "reset-tokens": "6m0s", "reserved_tokens": 512}
     answer = await stack.post(order(metadata=known))

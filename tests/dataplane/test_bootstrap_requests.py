@@ -127,6 +127,15 @@ async def test_headers_that_only_headgate_may_set(stack, name):
         assert "spoofed" not in seen.values()
 
 
+async def test_the_one_header_of_ours_that_clients_may_send(stack):
+    answer = await stack.post({"X-Headgate-Explain": "true", "x-explain-asked": "no"} | order())
+    assert stack.worker.headers[-1]["x-headgate-explain"] == "true"
+    hidden = {"x-headgate-explain", "x-explain-asked"}
+    assert not hidden & set(answer.json()["headers"])
+    await stack.post(order())
+    assert not hidden & set(stack.worker.headers[-1])
+
+
 async def test_a_client_cannot_choose_a_pool(stack):
     answer = await stack.client.get("/", headers={"x-headgate-pool": "tiny"} | order(pool="empty"))
     assert answer.status_code == 503

@@ -218,7 +218,7 @@ async def test_the_header_reply_may_not_ask_for_modes_that_nothing_needs(stack):
     assert stack.worker.phases == ["request_headers", "request_body"]
 
 
-@pytest.mark.parametrize("name", ["x-envoy-max-retries", ":method"])
+@pytest.mark.parametrize("name", ["x-envoy-retry-on", ":method"])
 async def test_a_header_that_the_worker_may_not_set_is_a_fault_that_shows(stack, name):
     answer = await stack.post(order(set=name))
     assert answer.status_code == 503

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataplane.gateway import ConfigError, Files, Pool, Timeouts
-from dataplane.render import LUA_PARTS, endpoints, quoted, render, resolve, seconds, write
+from dataplane.gateway import ConfigError, Files, Pool, Timeouts, Upstream
+from dataplane.render import LUA_PARTS, endpoints, quoted, render, resolve, seconds, secret, write
 from dataplane.validate import DISCOVERY_RESPONSE, check_types
 from tests.dataplane.golden import GATEWAY, GOLDEN, without_lua
 from tests.dataplane.test_gateway import STATE, gateway
@@ -20,9 +20,35 @@ def test_the_bootstrap_is_of_envoys_types():
     check_types(render(GATEWAY))
 
 
-def test_every_lua_file_is_part_of_the_filter():
+def test_every_lua_file_is_part_of_a_filter():
     folder = Path(__file__).parents[2] / "dataplane"
-    assert sorted(LUA_PARTS) == sorted(path.name for path in folder.glob("*.lua"))
+    of_requests = "upstream.lua"
+    assert sorted((*LUA_PARTS, of_requests)) == sorted(path.name for path in folder.glob("*.lua"))
+
+
+def test_a_key_stands_in_a_file_of_its_own(tmp_path):
+    pool = Pool("gpt", (), upstream=Upstream("h.example", 443, key_header="authorization"))
+    with_key = gateway(files=Files.under(tmp_path), pools=(pool,))
+    path = with_key.secret_file(pool)
+    path.parent.mkdir(parents=True)
+    write(secret(pool, 'sk-"odd"'), path, 0o600)
+    assert path.stat().st_mode & 0o777 == 0o600
+    check_types(path.read_text(), DISCOVERY_RESPONSE)
+    [named] = yaml.safe_load(path.read_text())["resources"]
+    assert named["name"] == "key/gpt"
+    assert named["generic_secret"]["secret"]["inline_string"] == 'sk-"odd"'
+    assert "sk-" not in render(with_key)
+    assert str(path) in render(with_key)
+
+
+def test_requests_are_rewritten_only_where_something_needs_it():
+    pools = (Pool("a", ()),)
+    plain = render(gateway(pools=pools))
+    assert "headgate.upstream" not in plain
+    assert "fallback/sent" not in plain
+    chained = render(gateway(pools=pools, falls_back=True))
+    assert "headgate.upstream" in chained
+    assert chained.count('name: "fallback/') == 2
 
 
 def test_values_are_data_whatever_they_hold():

@@ -44,6 +44,11 @@ FAULTS = [
         "suppress_headers",
         "http_filters[2].typed_config.suppress_headers: Router",
     ),
+    (
+        "override_metadata_namespace:",
+        "override_namespace:",
+        "override_namespace: PriorityGroupClusterSpecifier has no such field",
+    ),
     ("{ prefix: x-envoy-,", "{ prefix: x, exact: y,", "only one of this and prefix can be set"),
     ("thresholds: [{ max", "thresholds: [7, { max", "thresholds[0]: expected fields, found 7"),
     ('domains: ["*"]', "domains: all", "domains: expected a list"),

@@ -7,10 +7,11 @@
     strip      metadata headgate.strip
     track      metadata headgate.track; version likewise
     metadata   more members of metadata headgate
+    tries      metadata headgate.tries; `again` names the route
     deny       [status, code]: refuse at the headers
     answer     text: an immediate 200 at the headers
     mode       response body mode to ask for, and the answer's headers with it
-    set        a header to set, whatever it is
+    set        a header to set, whatever it is; `headers` more of them, with values
     hang_s     wait before the header reply
     answer_hang_s  wait before the reply to the answer's headers
     abort      true: end the RPC with an error
@@ -172,7 +173,14 @@ class Worker(pb_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogServiceSer
         if "sidecar" in order:
             facts |= {"sidecar": f"sidecar/{order['sidecar']}"}
             headers |= {"x-headgate-pool": f"sidecar/{order['sidecar']}"}
+        if "tries" in order:
+            metadata["headgate.tries"] = order["tries"]
+            headers |= {
+                "x-headgate-tries": order.get("again", "sent"),
+                "x-envoy-max-retries": str(len(order["tries"]["priority_groups"]) - 1),
+            }
         headers |= {order["set"]: "x"} if "set" in order else {}
+        headers |= order.get("headers", {})
         reply = response_class(response=common(headers))
         field = "request_body" if response_class is pb.BodyResponse else "request_headers"
         return pb.ProcessingResponse(**{field: reply}, dynamic_metadata=struct(**metadata))
