@@ -46,6 +46,8 @@ class Server:
     block_size_tokens: int = 32
     """On CPU a multiple of 32."""
     max_model_len_tokens: int = 4096
+    more: tuple[str, ...] = ()
+    """Further arguments, such as those that make it publish KV events."""
 
     @property
     def url(self) -> str:
@@ -69,6 +71,7 @@ def command_line(server: Server) -> tuple[str, ...]:
         *("--distributed-executor-backend", "uni"),  # see `environment`
         *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),  # else tools are refused
         *("--disable-access-log-for-endpoints", "/health,/metrics"),
+        *server.more,
     )
 
 

@@ -3,23 +3,44 @@
     python -m engines.sim --model tiny --port 8000 --ttft-ms 20 --itl-ms 5
 
 It serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, /v1/messages with
-/v1/messages/count_tokens, /v1/models, /tokenize, /health and /metrics. The words mean nothing; the protocol, the counts, the prefix cache and the pace are real.
+/v1/messages/count_tokens, /v1/models, /tokenize, /health and /metrics. The words mean nothing; the
+protocol, the counts, the prefix cache and the pace are real.
+
+Left alone, every request has the same pace and none waits for another. With `--profile 8b-h100` it
+has the physics of an engine: a batch, a queue, blocks that run out; docs/simulator.md tells of it.
 
 A map of the package, in the order a request meets it:
 
     app.py       HTTP: routes, reading a body, sending an answer at its pace, breaking it on purpose
+    admin.py     faults of the whole engine, LoRA adapters that come and go; outage.py: what holds
     request.py   a body becomes a checked value, or a refusal that names the field
     turns.py     the text that a body stands for
     tokens.py    the tokenizer and the chat template
-    engine.py    the engine itself: which requests run, and how far each one is by now
-    cache.py     the prefix cache
+    prefill.py   the prompt computed by another engine
+    engine.py    the engine itself: which requests run, and how far each one is by now; run.py: one
+    cache.py     the prefix cache, where there is no physics
     calls.py     tools
     answer.py    the words of an answer, decided by the prompt alone
+    pace.py      when each token is due, and sending.py, which waits for it
     bodies.py    JSON answers, in vLLM's order of keys
     chunks.py    the events of a stream, in vLLM's order
     responses.py messages.py    both, for the two other dialects
-    metrics.py   vLLM's counters and histograms
+    meter.py     vLLM's counters and histograms; metrics.py: their text
     faults.py    the faults a request may ask for
+    stored.py    what KV events say; kvevents.py: how they are sent
+
+and of the physics, in the order a job meets it, all in virtual time:
+
+    profile.py   the figures of an engine
+    sequence.py  a job, and how far it is
+    core.py      the engine: add, abort, run to a time, look; events.py: what it tells
+    scheduler.py which sequences the next step computes
+    paged.py     blocks of KV cache
+    span.py      steps of a batch that stays the same, as one formula
+    account.py   what of it is counted
+    driver.py    a core in real time
+
+    calibrate.py validate.py    against a running vLLM; measure.py asks it, fit.py computes
 
 Counting by hand
     One token is one word, one ideograph or one other mark; the space before it belongs to it, space
@@ -53,9 +74,12 @@ The member `x_sim`
     Embeddings know the same faults, `huge` excepted. `--fail-rate 0.05` answers that share of all
     requests with 503, the same ones in every run of the same `--seed`.
 
+With physics
+    A request with `ttft_ms`, `itl_ms` or one of the faults hang and slow has a pace of its own: it
+    is no part of the batch, and the cache it looks into is another one.
+
 What differs from vLLM
-    Requests never wait for each other: there is no batch limit, num_requests_waiting is always 0,
-    and the time to first token does not depend on the prompt. A tool is called only when
-    `tool_choice` forces it, with {"say": the words}. No logprobs, no `echo`. Embeddings come from
-    the same model that chats.
+    A tool is called only when `tool_choice` forces it, with {"say": the words}. No logprobs, no
+    `echo`. Embeddings come from the same model that chats. Without a profile requests never wait
+    for each other, and the time to first token does not depend on the prompt.
 """

@@ -5,11 +5,12 @@ The life of a request is `_generate`, top to bottom.
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import count
 
 from aiohttp import web
 
+from engines.sim.admin import Admin
 from engines.sim.bodies import (
     Head,
     chat_body,
@@ -20,13 +21,16 @@ from engines.sim.bodies import (
     tokenize_body,
 )
 from engines.sim.chunks import Stream
-from engines.sim.engine import Run, SimEngine
+from engines.sim.engine import SimEngine
 from engines.sim.faults import Kind
 from engines.sim.messages import count_body, message_body, message_error, message_events
-from engines.sim.metrics import Exposition, Load
+from engines.sim.metrics import Exposition
+from engines.sim.pace import FixedPace
+from engines.sim.prefill import Prefiller, sent_to
 from engines.sim.refusal import MALFORMED, RefusedError
 from engines.sim.request import Generation, Order, Reader
-from engines.sim.responses import AT_ONCE, ResponseStream, response_body
+from engines.sim.responses import ResponseStream, response_body
+from engines.sim.run import Run
 from engines.sim.sending import (
     CutError,
     hang_up,
@@ -34,8 +38,8 @@ from engines.sim.sending import (
     json_answer,
     send_body,
     send_events,
-    until,
 )
+from engines.sim.stored import CacheEvent
 
 BODY_BYTES_MAX = 64 << 20  # four times what the gateway lets through
 
@@ -53,12 +57,23 @@ _EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 class Service:
     """The HTTP side of one engine process."""
 
-    def __init__(self, engine: SimEngine, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        engine: SimEngine,
+        body_bytes_max: int = BODY_BYTES_MAX,
+        publish: Callable[[Sequence[CacheEvent]], None] | None = None,
+    ) -> None:
         settings = engine.settings
         self._body_bytes_max = body_bytes_max
         self._engine = engine
         self._settings = settings
-        self._reader = Reader(settings.models, engine.tokenizer, settings.max_model_len)
+        self._send = publish
+        self._admin = Admin(engine)
+        self._outage = self._admin.outage
+        self._prefiller = Prefiller()
+        self._reader = Reader(
+            settings.models, engine.tokenizer, settings.max_model_len, engine.adapters
+        )
         self._created = int(time.time())
         self._exposition = Exposition(
             engine.meter,
@@ -75,6 +90,11 @@ class Service:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[_answer_errors], client_max_size=self._body_bytes_max)
+        app.add_routes(self._admin.routes())
+        app.cleanup_ctx.append(self._prefiller.opened)
+        app.on_cleanup.append(self._close)
+        if self._engine.driver:
+            self._engine.driver.on_step = self._publish
         app.add_routes(
             [
                 web.post("/v1/chat/completions", self._chat),
@@ -109,43 +129,51 @@ class Service:
     async def _generate(
         self, http: web.Request, read: Callable[[bytes], Generation]
     ) -> web.StreamResponse:
-        request = read(await _body(http))
+        raw = await _body(http)
+        request = read(raw)
         self._fail_if_told(request.order)
+        if self._settings.role != "prefill":
+            request = await self._prefiller.prefilled(http, raw, request)
         run = self._engine.start(request, time.monotonic())
+        run.transfer = sent_to(request, self._unique)
+        self._publish()
         completed = False
         try:
-            await hold(request.order.fault, run.first_s)
-            send = self._stream if request.stream else self._whole
-            answer = await send(http, request, run)
+            with self._admin.fate():
+                await hold(request.order.fault, self._engine.pace_of(run))
+                send = self._stream if request.stream else self._whole
+                answer = await send(http, request, run)
             completed = True
             return answer
         finally:
             # Also when the client has left: then this handler is cancelled, at any await above.
             self._engine.finish(run, time.monotonic(), completed=completed)
+            self._publish()
 
     async def _stream(self, http: web.Request, request: Generation, run: Run) -> web.StreamResponse:
         out = web.StreamResponse(headers=_EVENT_STREAM)
         await out.prepare(http)  # long before the first token, like vLLM
-        first_s, itl_s = run.first_s, run.itl_s
-        timed = (
-            (0.0 if step == AT_ONCE else first_s + step * itl_s, event)
-            for step, event in _events(self._head(http, request), request, run)
-        )
-        await send_events(out, timed, request.order.fault)
+        events = _events(self._head(http, request), request, run)
+        try:
+            with self._admin.fate():
+                await send_events(out, events, self._engine.pace_of(run), request.order.fault)
+        except RefusedError as refused:
+            await out.write(b"data: %b\n\ndata: [DONE]\n\n" % error_body(refused))
+            raise _OverError(out) from None
         return out
 
     async def _whole(self, http: web.Request, request: Generation, run: Run) -> web.StreamResponse:
-        await until(run.last_s)
+        await self._engine.pace_of(run).until(run.steps - 1)
         body = _whole_body(self._head(http, request), request, run)
         return await send_body(http, body, request.order.fault)
 
     async def _embed(self, http: web.Request) -> web.StreamResponse:
         request = self._reader.embedding(await _body(http))
         self._fail_if_told(request.order)
-        ttft_s, _ = self._engine.pace(request.order)
-        due_s = time.monotonic() + ttft_s
-        await hold(request.order.fault, due_s)
-        await until(due_s)
+        ttft_s, itl_s = self._engine.pace(request.order)
+        pace = FixedPace(time.monotonic() + ttft_s, itl_s, self._engine.stall)
+        await hold(request.order.fault, pace)
+        await pace.until(0)
         self._engine.embed(request.prompts)
         head = Head(f"embd-{self._id(http, None)}", int(time.time()), self._settings.models[0])
         return await send_body(http, embedding_body(head, request), request.order.fault)
@@ -156,32 +184,48 @@ class Service:
         return json_answer(body)
 
     async def _models(self, _: web.Request) -> web.Response:
-        return json_answer(models_body(self._settings, self._created))
+        return json_answer(models_body(self._settings, self._created, self._engine.adapters))
 
     async def _health(self, _: web.Request) -> web.Response:
-        return web.Response()
+        return web.Response(status=self._outage.health)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        now_s = time.monotonic()
-        self._engine.catch_up(now_s)
-        load = Load(self._engine.running, 0, self._engine.kv_cache_usage(now_s))
-        text = self._exposition.text(load)
+        text = self._exposition.text(self._engine.load(time.monotonic()))
         return web.Response(body=text, headers={"Content-Type": self._exposition.content_type})
 
     def _fail_if_told(self, order: Order) -> None:
         if order.fault and order.fault.kind in _ERRORS:
             raise RefusedError.failed(_ERRORS[order.fault.kind])
-        if self._engine.fails_by_chance():
-            raise RefusedError.failed(503)
+        if self._outage.is_dead:
+            raise RefusedError.dead()
+        if self._engine.fails_by_chance(self._outage.error_rate):
+            raise RefusedError.failed(self._outage.error_status)
+
+    def _publish(self) -> None:
+        """Tell what the cache has gained and lost."""
+        if self._send is not None and self._engine.stored is not None:
+            self._send(self._engine.stored.events(*self._engine.changes()))
+
+    async def _close(self, _: web.Application) -> None:
+        if self._engine.driver is not None:
+            self._engine.driver.close()
 
     def _head(self, http: web.Request, request: Generation) -> Head:
         name = _PREFIXES[request.operation] + self._id(http, request.request_id)
-        return Head(name, int(time.time()), self._settings.models[0])
+        return Head(name, int(time.time()), request.adapter or self._settings.models[0])
 
     def _id(self, http: web.Request, given: str | None) -> str:
         """The caller's own id, in vLLM's order of preference, or a new one."""
         new = f"{self._unique}{next(self._numbers):08x}"
         return http.headers.get("X-Request-Id") or given or new
+
+
+class _OverError(Exception):
+    """A stream has ended otherwise than it should, and the client was told."""
+
+    def __init__(self, answer: web.StreamResponse) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 def _events(head: Head, request: Generation, run: Run) -> Iterator[tuple[int, bytes]]:
@@ -229,6 +273,8 @@ async def _answer_errors(
         if "Allow" in refused.headers:
             answer.headers["Allow"] = refused.headers["Allow"]
         return answer
+    except _OverError as over:
+        return over.answer
     except CutError:
         hang_up(request)
         return web.Response()  # goes nowhere

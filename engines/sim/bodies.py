@@ -6,14 +6,15 @@ Written as literals, so that this file reads like what is sent.
 import base64
 import hashlib
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
 from engines.sim.answer import Words
-from engines.sim.engine import Choice, Run, Settings
 from engines.sim.refusal import RefusedError
 from engines.sim.request import Embedding, Operation
+from engines.sim.run import Choice, Run, Settings
 from engines.sim.tokens import pieces, token_id
 
 FINGERPRINT = "sim-0.1"
@@ -62,14 +63,14 @@ def chat_body(head: Head, run: Run) -> bytes:
             "object": "chat.completion",
             "created": head.created,
             "model": head.model,
-            "choices": [_chat_choice(choice) for choice in run.choices],
+            "choices": [_chat_choice(choice, run) for choice in run.choices],
             "service_tier": None,
             "system_fingerprint": FINGERPRINT,
             "usage": usage("chat", run, nulls=True),
             "prompt_logprobs": None,
-            "prompt_token_ids": None,
+            "prompt_token_ids": _prompt_ids(run) if run.tells_ids else None,
             "prompt_text": None,
-            "kv_transfer_params": None,
+            "kv_transfer_params": run.transfer,
             "ec_transfer_params": None,
             "metrics": None,
         }
@@ -87,7 +88,7 @@ def completion_body(head: Head, run: Run) -> bytes:
             "service_tier": None,
             "system_fingerprint": FINGERPRINT,
             "usage": usage("completions", run, nulls=True),
-            "kv_transfer_params": None,
+            "kv_transfer_params": run.transfer,
             "ec_transfer_params": None,
             "metrics": None,
         }
@@ -123,7 +124,8 @@ def embedding_body(head: Head, request: Embedding) -> bytes:
     )
 
 
-def models_body(settings: Settings, created: int) -> bytes:
+def models_body(settings: Settings, created: int, adapters: Iterable[str] = ()) -> bytes:
+    parents = {**dict.fromkeys(settings.models), **dict.fromkeys(adapters, settings.models[0])}
     cards = [
         {
             "id": model,
@@ -131,8 +133,8 @@ def models_body(settings: Settings, created: int) -> bytes:
             "created": created,
             "owned_by": "vllm",
             "root": model,
-            "parent": None,
-            "max_model_len": settings.max_model_len,
+            "parent": parent,
+            "max_model_len": None if parent else settings.max_model_len,
             "permission": [
                 {
                     "id": f"modelperm-{model}",
@@ -150,7 +152,7 @@ def models_body(settings: Settings, created: int) -> bytes:
                 }
             ],
         }
-        for model in settings.models
+        for model, parent in parents.items()
     ]
     return msgspec.json.encode({"object": "list", "data": cards})
 
@@ -203,7 +205,7 @@ def call_id(choice: Choice) -> str:
     return "chatcmpl-tool-" + hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 
 
-def _chat_choice(choice: Choice) -> Json:
+def _chat_choice(choice: Choice, run: Run) -> Json:
     words = choice.words
     text = "".join(words.pieces)
     function: Json = {"name": words.call, "arguments": text}
@@ -223,9 +225,13 @@ def _chat_choice(choice: Choice) -> Json:
         "logprobs": None,
         "finish_reason": chat_finish(words),
         "stop_reason": choice.words.stop_reason,
-        "token_ids": None,
+        "token_ids": [token_id(piece) for piece in words.pieces] if run.tells_ids else None,
         "routed_experts": None,
     }
+
+
+def _prompt_ids(run: Run) -> list[int]:
+    return [token_id(piece) for piece in pieces(run.choices[0].prompt.text)]
 
 
 def _completion_choice(choice: Choice) -> Json:

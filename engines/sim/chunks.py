@@ -16,8 +16,8 @@ from typing import Literal
 import msgspec
 
 from engines.sim.bodies import FINGERPRINT, Head, Json, call_id, chat_finish, usage
-from engines.sim.engine import Choice, Run
 from engines.sim.request import Usage
+from engines.sim.run import Choice, Run
 
 Spoken = Literal["chat", "completions"]
 """The operations whose streams are made of chunks."""

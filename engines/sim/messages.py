@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import msgspec
 
 from engines.sim.bodies import Head, Json, call_id, chat_finish
-from engines.sim.engine import Run
 from engines.sim.refusal import RefusedError
+from engines.sim.run import Run
 
 _STOP = {"length": "max_tokens", "stop": "end_turn", "tool_calls": "tool_use"}
 

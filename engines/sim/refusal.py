@@ -2,6 +2,8 @@
 
 from typing import Self
 
+from engines.sim.outage import DEAD
+
 MALFORMED = "Bad Request"
 """The type of errors about the form of a body."""
 
@@ -36,3 +38,8 @@ class RefusedError(Exception):
         """A failure that was asked for; only faults raise it, so bad input never meets it."""
         kind = "ServiceUnavailableError" if status == 503 else "InternalServerError"
         return cls("The engine fails because it was told to.", status=status, kind=kind, param=None)
+
+    @classmethod
+    def dead(cls) -> Self:
+        """The engine has died, and the server has not; vLLM says so in these words."""
+        return cls(DEAD, status=500, kind="InternalServerError", param=None)

@@ -1,6 +1,6 @@
 """A body becomes a checked value, or a refusal that names the field."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, TypeVar
@@ -56,6 +56,17 @@ class Generation:
     order: Order
     asked: Mapping[str, object] = field(default_factory=dict[str, object])
     """What `/v1/responses` repeats of its request."""
+    adapter: str = ""
+    """The LoRA adapter it is for."""
+    transfer: schema.Transfer | None = None
+    """What a prefill engine is asked for, or has sent."""
+    tells_ids: bool = False
+    """Whether token ids are wanted; only whole chats are answered with them."""
+
+    @property
+    def is_received(self) -> bool:
+        """Whether a prefill engine has computed the prompt."""
+        return self.transfer is not None and self.transfer.do_remote_prefill
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +85,16 @@ _BodyT = TypeVar("_BodyT", bound=schema.Body)
 class Reader:
     """Reads bodies for the served models. Bad input raises RefusedError and nothing else."""
 
-    def __init__(self, models: tuple[str, ...], tokenizer: Tokenizer, max_model_len: int) -> None:
+    def __init__(
+        self,
+        models: tuple[str, ...],
+        tokenizer: Tokenizer,
+        max_model_len: int,
+        adapters: Collection[str] = (),
+    ) -> None:
+        """`adapters` is looked at whenever a body is read: they may come and go."""
         self._models = models
+        self._adapters = adapters
         self._tokenizer = tokenizer
         self._max_model_len = max_model_len
         self._chat = msgspec.json.Decoder(schema.ChatBody)
@@ -157,8 +176,8 @@ class Reader:
             raise RefusedError.malformed(str(wrong), schema.field_of(str(wrong))) from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as wrong:
             raise RefusedError.malformed(str(wrong), schema.place_of(str(wrong), raw)) from None
-        if body.model and body.model not in self._models:
-            raise RefusedError.unknown_model(body.model, self._models)
+        if body.model and body.model not in (*self._models, *self._adapters):
+            raise RefusedError.unknown_model(body.model, (*self._models, *self._adapters))
         return body
 
     def _generation(
@@ -190,6 +209,9 @@ class Reader:
             salt=body.cache_salt,
             request_id=body.request_id,
             order=order,
+            adapter=body.model if body.model and body.model in self._adapters else "",
+            transfer=body.kv_transfer_params,
+            tells_ids=bool(body.return_token_ids),
         )
 
     def _prompt(self, text: str, *, room: int) -> Prompt:

@@ -13,7 +13,7 @@ from itertools import count
 import msgspec
 
 from engines.sim.bodies import Head, Json, call_id
-from engines.sim.engine import Choice, Run
+from engines.sim.run import Choice, Run
 
 AT_ONCE = -1
 """The step of what does not wait for a token."""
@@ -115,7 +115,7 @@ def _whole(head: Head, run: Run, asked: Mapping[str, object]) -> Json:
         "user": None,
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
-        "kv_transfer_params": None,
+        "kv_transfer_params": run.transfer,
         "ec_transfer_params": None,
         "input_messages": None,
         "output_messages": None,

@@ -49,6 +49,21 @@ class Body(Struct, kw_only=True):
     x_sim: Sim | None = None
 
 
+class Transfer(Struct, kw_only=True):
+    """`kv_transfer_params`: how prefill and decode engines speak of a prompt's KV through clients."""
+
+    do_remote_decode: bool = False
+    """To a prefill engine: keep the KV, another will fetch it."""
+    do_remote_prefill: bool = False
+    """To a decode engine: fetch it from there."""
+    remote_engine_id: str | None = None
+    remote_request_id: str | None = None
+    remote_host: str | None = None
+    remote_port: int | None = None
+    remote_block_ids: list[int] | None = None
+    tp_size: int = 1
+
+
 class GenerationBody(Body, kw_only=True):
     max_tokens: Annotated[int, INT64] | None = None
     min_tokens: Annotated[int, INT64] = 0
@@ -62,6 +77,8 @@ class GenerationBody(Body, kw_only=True):
     ignore_eos: bool = False
     cache_salt: str | None = None
     request_id: str | None = None
+    kv_transfer_params: Transfer | None = None
+    return_token_ids: bool | None = None
 
 
 class ChatBody(GenerationBody, kw_only=True):

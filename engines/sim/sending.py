@@ -1,23 +1,17 @@
 """How an answer leaves: at its pace, and broken where the request asked for it.
 
-One timer per moment at which something is due, always set against the plan and never against the
-last write, so lateness does not add up; what is overdue leaves in one write, still as separate
-events.
+What is overdue leaves in one write, still as separate events.
 """
 
 import asyncio
-import time
 from collections.abc import Iterable
 from itertools import islice
-from math import inf
 
 from aiohttp import web
 
 from engines.sim.faults import Fault, Kind
+from engines.sim.pace import Pace
 
-# uvloop's timers count whole milliseconds: a shorter wait would return at once, and the stream
-# would run ahead of its plan.
-_SHORTEST_WAIT_S = 0.001
 # Enough to keep system calls rare, and what a socket takes without blocking.
 _BATCH_BYTES = 1 << 16
 
@@ -28,36 +22,31 @@ class CutError(Exception):
     """The connection has to be closed here; whoever holds it does so."""
 
 
-async def until(due_s: float) -> None:
-    """Wait for a moment of `time.monotonic`. Never returns for +inf."""
-    if due_s == inf:
-        await asyncio.get_running_loop().create_future()
-    wait_s = due_s - time.monotonic()
-    if wait_s > 0:
-        await asyncio.sleep(wait_s)
-
-
-async def hold(fault: Fault | None, first_s: float) -> None:
+async def hold(fault: Fault | None, pace: Pace) -> None:
     """The faults that come before any answer: wait as long as a token would take, then cut."""
     if fault and fault.kind in (Kind.HANG, Kind.CUT_BEFORE_HEADERS):
-        await until(first_s)
+        await pace.until(0)
         raise CutError
 
 
 async def send_events(
-    out: web.StreamResponse, events: Iterable[tuple[float, bytes]], fault: Fault | None
+    out: web.StreamResponse,
+    events: Iterable[tuple[int, bytes]],
+    pace: Pace,
+    fault: Fault | None = None,
 ) -> None:
-    """Write events when they are due. Raises CutError where the fault ends the stream."""
+    """Write events, each when its step is due. Raises CutError where the fault ends the stream."""
     match fault:
         case Fault(kind=Kind.CUT_AFTER | Kind.CUT_AFTER_HEADERS, amount=amount):
-            await _send_batches(out, islice(events, amount))
+            await _send_batches(out, islice(events, amount), pace)
             raise CutError
         case Fault(kind=Kind.DRIP, amount=amount):
-            for due_s, event in events:
-                await until(due_s)
+            for step, event in events:
+                if not pace.is_due(step):
+                    await pace.until(step)
                 await _drip(out, event, amount)
         case _:
-            await _send_batches(out, events)
+            await _send_batches(out, events, pace)
 
 
 async def send_body(http: web.Request, body: bytes, fault: Fault | None) -> web.StreamResponse:
@@ -85,19 +74,19 @@ def hang_up(http: web.Request) -> None:
         http.transport.close()
 
 
-async def _send_batches(out: web.StreamResponse, events: Iterable[tuple[float, bytes]]) -> None:
+async def _send_batches(
+    out: web.StreamResponse, events: Iterable[tuple[int, bytes]], pace: Pace
+) -> None:
     batch: list[bytes] = []
     batched_bytes = 0
-    now_s = time.monotonic()
-    for due_s, event in events:
-        wait_s = due_s - now_s
-        if batch and (wait_s > 0 or batched_bytes > _BATCH_BYTES):
+    for step, event in events:
+        is_due = pace.is_due(step)
+        if batch and not (is_due and batched_bytes <= _BATCH_BYTES):
             await out.write(b"".join(batch))
             batch.clear()
             batched_bytes = 0
-        if wait_s > 0:
-            await asyncio.sleep(max(due_s - time.monotonic(), _SHORTEST_WAIT_S))
-            now_s = max(time.monotonic(), due_s)
+        if not is_due:
+            await pace.until(step)
         batch.append(event)
         batched_bytes += len(event)
     if batch:

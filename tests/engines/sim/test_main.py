@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -193,3 +194,48 @@ def test_the_openai_sdk(launch: Launch):
         assert len(client.embeddings.create(model="tiny", input="a").data[0].embedding) == 64
         with pytest.raises(NotFoundError, match="`gpt` does not exist"):
             client.chat.completions.create(model="gpt", messages=[])
+
+
+def test_with_a_profile_and_kv_events():
+    process = subprocess.Popen(
+        [*COMMAND, "--profile", "cpu-tiny", "--kv-events", "0", "--kv-replay", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("KV events at tcp://127.0.0.1:")
+        url = process.stdout.readline().split()[-1]
+        assert json.loads(ask(url, max_tokens=3))["usage"]["completion_tokens"] == 3
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_while_it_starts_up_nobody_is_let_in():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [*COMMAND, "--port", str(port), "--startup-s", "30"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(1)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+        process.terminate()
+        assert process.communicate(timeout=20)[0] == ""
+
+
+def test_a_crash_is_the_end_of_the_process(launch: Launch):
+    process, url = launch()
+    with pytest.raises(OSError, match="closed"):
+        urlopen(Request(f"{url}/x_sim/faults", b'{"crash":true}'), timeout=20)
+    assert ended(process)[0] == 134
+
+
+@pytest.mark.parametrize("tool", ["calibrate", "validate"])
+def test_the_tools_have_their_own_flags(tool: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main([tool, "--help"])
+    assert f"python -m engines.sim {tool}" in capsys.readouterr().out

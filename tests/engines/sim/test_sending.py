@@ -9,7 +9,8 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from engines.sim.faults import Fault, Kind
-from engines.sim.sending import CutError, hang_up, hold, send_body, send_events, until
+from engines.sim.pace import FixedPace, Stall
+from engines.sim.sending import CutError, hang_up, hold, send_body, send_events
 
 BODY = b'{"a":"0123456789"}'
 
@@ -48,31 +49,33 @@ async def pieces_of(client: TestClient) -> tuple[list[bytes], bool]:
     return pieces, ended
 
 
-def events(*waits_s: float) -> Iterator[tuple[float, bytes]]:
-    """Events that become due so long after they are asked for; 0 is overdue. No stall changes that."""
-    for number, wait_s in enumerate(waits_s):
-        yield (time.monotonic() + wait_s if wait_s else 0), b"event %d\n\n" % number
+class Waits:
+    """Steps that become due so long after they are asked for; 0 is overdue. No stall changes that."""
+
+    def __init__(self, *waits_s: float) -> None:
+        self.waits_s = waits_s
+
+    def is_due(self, step: int) -> bool:
+        return self.waits_s[step] == 0
+
+    async def until(self, step: int) -> None:
+        await asyncio.sleep(self.waits_s[step])
+
+    def events(self) -> Iterator[tuple[int, bytes]]:
+        return ((number, b"event %d\n\n" % number) for number in range(len(self.waits_s)))
 
 
-async def test_until_waits_and_does_not_go_back():
-    started_s = time.monotonic()
-    await until(started_s - 5)
-    await until(started_s + 0.02)
-    assert 0.019 < time.monotonic() - started_s < 2
-
-
-async def test_until_never():
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(until(inf), 0.02)
+def fixed(first_s: float, itl_s: float = 0.0) -> FixedPace:
+    return FixedPace(first_s, itl_s, Stall())
 
 
 async def test_hold_lets_pass_what_is_no_fault_of_its_own():
-    await hold(None, inf)
-    await hold(Fault(Kind.CUT_AFTER, 1), inf)
+    await hold(None, fixed(inf))
+    await hold(Fault(Kind.CUT_AFTER, 1), fixed(inf))
     with pytest.raises(CutError):
-        await hold(Fault(Kind.CUT_BEFORE_HEADERS), 0)
+        await hold(Fault(Kind.CUT_BEFORE_HEADERS), fixed(0))
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(hold(Fault(Kind.HANG), inf), 0.02)
+        await asyncio.wait_for(hold(Fault(Kind.HANG), fixed(inf)), 0.02)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,8 @@ async def test_events(
     async def send(http: web.Request) -> web.StreamResponse:
         out = web.StreamResponse()
         await out.prepare(http)
-        await send_events(out, events(*waits_s), fault)
+        pace = Waits(*waits_s)
+        await send_events(out, pace.events(), pace, fault)
         return out
 
     assert await pieces_of(await answer_of(send)) == (pieces, ended)
@@ -105,9 +109,8 @@ async def test_a_stream_keeps_its_plan_though_every_timer_is_late():
         out = web.StreamResponse()
         await out.prepare(http)
         # 0.2 ms apart, which is less than a timer can wait
-        start_s = time.monotonic()
-        plan = [(start_s + step / 5000, b"event") for step in range(500)]
-        await send_events(out, plan, None)
+        pace = fixed(time.monotonic(), 1 / 5000)
+        await send_events(out, [(step, b"event") for step in range(500)], pace)
         return out
 
     started_s = time.monotonic()
@@ -121,7 +124,7 @@ async def test_many_bytes_leave_in_several_writes():
     async def send(http: web.Request) -> web.StreamResponse:
         out = web.StreamResponse()
         await out.prepare(http)
-        await send_events(out, [(0, b"x" * 10_000)] * 30, None)
+        await send_events(out, [(-1, b"x" * 10_000)] * 30, fixed(inf))
         return out
 
     pieces, _ = await pieces_of(await answer_of(send))
