@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
-PACKAGES := extproc ledger telemetry dataplane engines sidecars alerts
+PACKAGES := extproc ledger audit telemetry dataplane engines sidecars alerts
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ types: .venv/.stamp
 test-unit: .venv/.stamp .tools/.stamp
 	$(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
 
+test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each property instead of 40
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e
+
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e -m "not vllm"
 
@@ -45,11 +48,17 @@ bench-ledger: .venv/.stamp ## what an entry costs, and how long reports take ove
 	$(BIN)/python -m bench.ledger $(ARGS)
 	$(BIN)/python -m bench.usage
 
+bench-picking: .venv/.stamp ## what choosing an endpoint costs, and what the index of prefixes weighs
+	$(BIN)/python -m bench.picking $(ARGS)
+
 faults: .venv/.stamp .tools/.stamp ## break every part under load, and compare what clients saw with the ledger
 	$(BIN)/python -m faults $(ARGS)
 
 study-slo: .venv/.stamp .tools/.stamp ## what waiting in a queue does for those who are in a hurry
 	$(BIN)/python -m bench.slo $(ARGS)
+
+study-routing: .venv/.stamp ## every picker against every kind of traffic, in virtual time (half an hour; ARGS=--quick: two minutes)
+	$(BIN)/python -m study $(ARGS)
 
 fix: .venv/.stamp ## format, and mend what ruff can
 	$(BIN)/ruff format .
@@ -81,5 +90,5 @@ clean: ## remove what `make` installed and what runs left behind
 	@.tools/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
 	@touch $@
 
-.PHONY: help run test check lint types test-unit test-e2e test-vllm bench bench-limits bench-ledger \
-  faults study-slo fix lock clean
+.PHONY: help run test check lint types test-unit test-deep test-e2e test-vllm bench bench-limits bench-ledger \
+  bench-picking faults study-slo study-routing fix lock clean
