@@ -35,8 +35,9 @@ class Ending(Protocol):
         """Say what `tokens` would be with this event too."""
         ...
 
-    def close(self, why: str) -> bytes:
-        """Write the events that end the stream here. `why` is the limit's name."""
+    def close(self, why: str, *, by_rule: bool = False) -> bytes:
+        """Write the events that end the stream here. `why` is the limit's name, or with `by_rule` that
+        of a rule on what may be said: clients then read of a content filter, not of a length."""
         ...
 
 
@@ -114,13 +115,13 @@ class ChoicesEnding:
             return max(before, count(usage["completion_tokens"]))
         return before + int(bool(choice.get("text") or members(choice.get("delta"))))
 
-    def close(self, why: str) -> bytes:
+    def close(self, why: str, *, by_rule: bool = False) -> bytes:
         choices: list[dict[str, object]] = [
             {
                 "index": index,
                 "delta" if is_chat else "text": dict[str, object]() if is_chat else "",
                 "logprobs": None,
-                "finish_reason": "length",
+                "finish_reason": "content_filter" if by_rule else "length",
             }
             for index, is_chat in sorted(self._open.items())
         ]
@@ -165,14 +166,17 @@ class MessagesEnding:
         delta = members(event.get("delta"))
         return self.tokens + sum(guess(delta.get(n)) for n in ("text", "thinking", "partial_json"))
 
-    def close(self, why: str) -> bytes:
+    def close(self, why: str, *, by_rule: bool = False) -> bytes:
         end = b""
         if self._block is not None:
             stop = {"type": "content_block_stop", "index": self._block}
             end = sse(stop, "content_block_stop")
         delta = {
             "type": "message_delta",
-            "delta": {"stop_reason": "max_tokens", "stop_sequence": None},
+            "delta": {
+                "stop_reason": "refusal" if by_rule else "max_tokens",
+                "stop_sequence": None,
+            },
             "usage": {**self._usage, "output_tokens": self.tokens},
             "x_headgate": {"stopped_by": why},
         }
@@ -215,7 +219,7 @@ class ResponsesEnding:
         grows = isinstance(kind, str) and kind.endswith(".delta")
         return self.tokens + (guess(event.get("delta")) if grows else 0)
 
-    def close(self, why: str) -> bytes:
+    def close(self, why: str, *, by_rule: bool = False) -> bytes:
         for index, pieces in self._texts.items():
             text, notes = "".join(pieces), list[object]()
             part: dict[str, object] = {"type": "output_text", "text": text, "annotations": notes}
@@ -231,7 +235,7 @@ class ResponsesEnding:
         response = {
             **self._response,
             "status": "incomplete",
-            "incomplete_details": {"reason": "max_output_tokens"},
+            "incomplete_details": {"reason": "content_filter" if by_rule else "max_output_tokens"},
             "output": [item for _, item in sorted(self._items.items())],
             "usage": usage,
         }

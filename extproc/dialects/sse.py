@@ -31,6 +31,11 @@ class Splitter:
         self._held = b""
         self._seen = 0  # where the last line of `_held` begins: before it, no event ends
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held back: the next byte begins an event."""
+        return not self._held
+
     def feed(self, chunk: bytes) -> list[Event]:
         self._held += chunk
         events: list[Event] = []

@@ -134,3 +134,16 @@ def test_what_makes_no_sense_counts_little_and_breaks_nothing(kind, odd):
     assert end.weigh(odd) <= 2
     end.note(odd)
     assert closing(end.close("l"))
+
+
+@pytest.mark.parametrize(("name", "kind"), RECORDED.items())
+def test_what_a_rule_ends_is_told_from_what_was_too_long(name, kind):
+    end = ending(kind, 16)
+    for document in documents(name)[:7]:
+        end.note(document)
+    said = {by_rule: end.close("x", by_rule=by_rule).decode() for by_rule in (True, False)}
+    lengths, filters = ("length", "max_tokens", "max_output_tokens"), ("content_filter", "refusal")
+    assert any(f':"{word}"' in said[True] for word in filters)
+    assert not any(f':"{word}"' in said[True] for word in lengths)
+    assert any(f':"{word}"' in said[False] for word in lengths)
+    assert not any(f':"{word}"' in said[False] for word in filters)

@@ -74,3 +74,12 @@ def test_an_event_is_out_with_its_last_byte():
     assert [event.data for event in splitter.feed(b"\nda")] == [b"a"]
     assert splitter.feed(b"ta: b\n") == []
     assert [event.data for event in splitter.feed(b"\n")] == [b"b"]
+
+
+def test_it_knows_when_it_holds_nothing():
+    splitter = Splitter()
+    assert splitter.empty
+    splitter.feed(b"data: x\n")
+    assert not splitter.empty
+    splitter.feed(b"\n")
+    assert splitter.empty

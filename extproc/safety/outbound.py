@@ -1,0 +1,139 @@
+"""Looks through answers for personal data that the caller did not send.
+
+A stream is held back by 64 characters of each text, and by 32 more between two looks: a value that is
+not longer is seen whole before any of it goes out. Of a longer one the part that is still held is masked;
+one that goes on to the end of what is there is kept until it ends, up to `MOST_HELD`.
+Arguments of tool calls, and strings of an answer in JSON, are looked through as a whole.
+
+    mask   the name of the type stands for the value: `[EMAIL]`
+    cut    the answer ends before the value; a stream ends politely, and the engine is stopped
+    tag    nothing: it is only counted
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Literal
+
+import msgspec
+
+from extproc.dialects.ending import Ending
+from extproc.dialects.rewriting import Rewriting, parse
+from extproc.dialects.sse import Splitter
+from extproc.filter import BodyTransform
+from extproc.request import Kind
+from extproc.safety.pii.engine import Engine, Said
+from extproc.safety.pii.finding import Finding, resolve
+from extproc.safety.pii.mask import name_of
+from extproc.safety.pii.own import Own
+from extproc.safety.pii.patterns import LOOKALIKE
+from extproc.safety.pii.rules import ALL
+from extproc.safety.window import WindowEditor
+
+OutboundAction = Literal["mask", "cut", "tag"]
+STRENGTH: Mapping[OutboundAction, int] = {"tag": 0, "mask": 1, "cut": 2}
+
+FINISH = re.compile(rb'(?<!\\)"finish_reason"\s*+:\s*+"[a-z_]*+"')
+REPEATS = (b'.done"', b'"response.completed"', b'"response.incomplete"')
+"""Events that repeat texts."""
+
+
+class OutboundRule(msgspec.Struct, frozen=True):
+    """For whom, and what then. Empty sets are everybody."""
+
+    types: AbstractSet[str]
+    """`all` is every type that no rule names."""
+    action: OutboundAction
+    tenants: AbstractSet[str] = frozenset()
+    models: AbstractSet[str] = frozenset()
+
+    def may_cover(self, tenant: str) -> bool:
+        return not self.tenants or tenant in self.tenants
+
+    def covers(self, tenant: str, model: str) -> bool:
+        return self.may_cover(tenant) and (not self.models or model in self.models)
+
+
+class Look:
+    """What is known of one answer: rules, what the caller sent, and whether it was cut."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        own: Own | None,
+        rules: Sequence[OutboundRule],
+        sent: Callable[[str, str], bool],
+        tell: Callable[[str, OutboundAction], None],
+    ) -> None:
+        """`sent` says whether the caller has sent a value of that type; `tell` hears of each that he
+        has not before anything of it goes out."""
+        self._engine = engine
+        self._own = own
+        self._rules = rules
+        self._sent = sent
+        self._tell = tell
+        self.is_cut = False
+
+    def find(self, text: str) -> Sequence[Finding]:
+        """Raises: FloodError."""
+        (found,) = self._engine.find([Said(text)], self._own)
+        kept = [each for each in found if each.type != LOOKALIKE and self._action(each.type)]
+        return resolve(kept, lambda each: STRENGTH[self._action(each.type) or "tag"])
+
+    def treat(self, kind: str, value: str) -> str | None:
+        """Return what is to stand there; None ends the text before it."""
+        action = self._action(kind)
+        if action is None or self._sent(kind, value):
+            return value
+        self._tell(kind, action)
+        if action == "cut":
+            self.is_cut = True
+            return None
+        return f"[{name_of(kind)}]" if action == "mask" else value
+
+    def _action(self, kind: str) -> OutboundAction | None:
+        for name in (kind, ALL):
+            for rule in self._rules:
+                if name in rule.types:
+                    return rule.action
+        return None
+
+
+class Outbound(BodyTransform):
+    """Of one answer. With an `ending`, a stream can be cut; an answer in JSON keeps its form, and its
+    text ends before the value."""
+
+    def __init__(self, kind: Kind, look: Look, ending: Ending | None = None) -> None:
+        self._look = look
+        self._ending = ending
+        self._rewriting = Rewriting(kind, WindowEditor(look, REPEATS))
+        self._arriving = Splitter()
+        self._leaving = Splitter()
+        self.over = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._ending is None:
+            return self._rewriting.feed(chunk)
+        out: list[bytes] = []
+        for event in self._arriving.feed(chunk):
+            raw = self._rewriting.feed(event.raw)
+            if self._look.is_cut:  # it ends otherwise than the engine said
+                self.over = True
+                raw = self._pass_on(FINISH.sub(b'"finish_reason":null', raw), self._ending)
+                out += (raw, self._ending.close("outbound", by_rule=True))
+                break
+            out.append(self._pass_on(raw, self._ending))
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        if self.over:
+            return b""
+        rest = b"".join(self._rewriting.feed(each.raw) for each in self._arriving.finish())
+        return rest + self._rewriting.finish()
+
+    def _pass_on(self, raw: bytes, ending: Ending) -> bytes:
+        for event in self._leaving.feed(raw):
+            document = parse(event.data)
+            if document is not None:
+                ending.note(document)
+        return raw

@@ -1,0 +1,122 @@
+"""Streams in which texts change and nothing else does. `safety/test_restore.py` has all the rest."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.dialects.rewriting import Rewriting, parse, replace_data, replace_only
+from extproc.dialects.sse import Splitter
+from extproc.request import Kind
+from tests.extproc.chunking import chunked
+from tests.extproc.dialects.shouting import Shouting
+
+
+def play(kind, stream, *, stands=False, chunks=None):
+    transform = Rewriting(kind, Shouting(stands=stands))
+    return b"".join([*map(transform.feed, chunks or [stream]), transform.finish()])
+
+
+def delta(text, **more):
+    return {"id": "c", "choices": [{"index": 0, "delta": {"content": text}, **more}]}
+
+
+def sse(*documents):
+    return b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in documents)
+
+
+def test_a_held_word_goes_out_with_the_next_one():
+    assert play(Kind.CHAT, sse(delta("one tw"), delta("o three "))) == sse(
+        delta("ONE "), delta("TWO THREE ")
+    )
+
+
+def test_it_goes_out_in_the_event_that_ends_it_or_before():
+    stream = sse(delta("one"), delta(" two", finish_reason="stop"))
+    assert play(Kind.CHAT, stream) == sse(delta(""), delta("ONE TWO", finish_reason="stop"))
+    end = {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    shown = [json.loads(e.data) for e in Splitter().feed(play(Kind.CHAT, sse(delta("one"), end)))]
+    assert [each["choices"][0]["delta"] for each in shown] == [
+        {"content": ""}, {"content": "ONE"}, {},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b""])
+def test_a_stream_without_an_end_loses_nothing(end):
+    shown = play(Kind.CHAT, sse(delta("one")) + end)
+    assert shown.endswith(end)
+    assert b'"ONE"' in shown
+
+
+def test_other_bytes_stay():
+    raw = b'event: x\r\nid: 7\r\ndata: {"choices" : [{"delta":{"content" :"a "},"x":1.0,"y":"a "}]}\r\n\r\n'
+    assert play(Kind.CHAT, raw) == raw.replace(b'"content" :"a "', b'"content" :"A "')
+    whole = play(Kind.CHAT, raw, stands=True)
+    assert whole == raw.replace(b'"a "', b'"A "').replace(b'"choices"', b'"CHOICES"').replace(
+        b'"delta"', b'"DELTA"'
+    ).replace(b'"content"', b'"CONTENT"').replace(b'"x"', b'"X"').replace(b'"y"', b'"Y"')
+    pings = b": ping\n\ndata: no json\n\ndata: {broken\n\ndata: [1]\n\n"
+    assert play(Kind.CHAT, pings) == pings
+
+
+def test_data_in_several_lines():
+    raw = b'id: 1\ndata: {"choices": [{"index": 0,\ndata: "delta": {"content": "a "}}]}\n\n'
+    (event,) = Splitter().feed(play(Kind.CHAT, raw))
+    assert event.raw.startswith(b"id: 1\ndata: ")
+    assert json.loads(event.data)["choices"][0]["delta"] == {"content": "A "}
+
+
+def test_equal_texts_of_two_choices():
+    both = delta("a ")
+    both["choices"].append({"index": 1, "delta": {"content": "a "}})
+    assert play(Kind.CHAT, sse(both)) == sse(both).replace(b'"a "', b'"A "')
+    other = {"choices": [{"index": 0, "delta": {"content": "a "}, "note": {"content": "a "}}]}
+    changed = json.loads(play(Kind.CHAT, sse(other))[6:])
+    assert changed["choices"][0]["delta"] == {"content": "A "}
+    assert changed["choices"][0]["note"] == {"content": "a "}
+
+
+def test_numbers_of_later_events_count_what_was_put_in():
+    at = {"output_index": 0, "content_index": 0}
+    said = 'in text: "sequence_number":9 '
+    stream = sse(
+        {"type": "response.output_text.delta", **at, "delta": said, "sequence_number": 0},
+        {"type": "response.output_text.delta", **at, "delta": "end", "sequence_number": 1},
+        {"type": "response.output_text.done", **at, "text": said + "end", "sequence_number": 2},
+        {"type": "response.completed", "response": {}, "sequence_number": 3},
+    )
+    shown = [json.loads(e.data) for e in Splitter().feed(play(Kind.RESPONSES, stream))]
+    assert [each["sequence_number"] for each in shown] == [0, 1, 2, 3, 4]
+    assert [each.get("delta") for each in shown[:3]] == [said.upper(), "", "END"]
+
+
+@given(st.data())
+def test_any_chunks_come_to_the_same(data):
+    stream = sse(delta("one tw"), delta("o thr"), delta("ee ", finish_reason="stop"), {"x": "y z"})
+    for raw in (stream, stream.replace(b"\n", b"\r\n"), stream.replace(b"\n", b"\r")):
+        chunks = data.draw(chunked(raw))
+        assert play(Kind.CHAT, raw, chunks=chunks) == play(Kind.CHAT, raw)
+
+
+@pytest.mark.parametrize("raw", [b"", b" \n", b'  {"error": "it "}', b'[{"error": "it "}]'])
+def test_the_first_byte_tells_json(raw):
+    assert play(Kind.CHAT, raw, chunks=[raw[:2], raw[2:]]) == raw.upper()
+
+
+def test_only_what_stands_once_is_replaced_at_a_glance():
+    change = {("a",): ("x", "y")}
+    assert replace_only(b'{"a":"x"}', change) == b'{"a":"y"}'
+    assert replace_only(b'{"a": "x"}', change) == b'{"a": "y"}'
+    for other in (b'{"a" :"x"}', b'{"a":"x","b":{"a":"x"}}', b'{"a":"\\u0078"}'):
+        assert replace_only(other, change) is None
+    assert replace_only(b'{"a":"x"}', {**change, ("b",): ("x", "y")}) is None
+    assert replace_only(b'{"a":"\\ud800"}', {("a",): ("\ud800", "y")}) == b'{"a":"y"}'
+
+
+def test_parse_and_replace():
+    assert parse(b'{"a":1}') == {"a": 1}
+    assert parse(b"[1]") is parse(b"{") is parse(b"") is None
+    assert parse(b'{"a":' * 5000 + b"1" + b"}" * 5000) is None
+    (event,) = Splitter().feed(b"data: x\n\n")
+    assert replace_data(event, b"y") == b"data: y\n\n"
