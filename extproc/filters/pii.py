@@ -1,0 +1,254 @@
+"""Personal data in a request: masked, taken out, counted, or a reason to refuse.
+
+Whatever is to leave is looked through, so this stands before whatever counts, caches or sends: what is
+masked here nobody behind has seen. What was masked is put back into the answer, for this caller alone.
+
+A request of which no rule is, is not touched. A long one is looked through in a thread.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import ClassVar, cast
+
+import msgspec
+
+from audit.record import AuditLog, Record
+from extproc.decision import Decision, Deny
+from extproc.dialects.body import Document
+from extproc.dialects.texts import (
+    Place,
+    TangledError,
+    Text,
+    find_texts,
+    find_unreadable,
+    with_texts,
+)
+from extproc.errors import DetectorError, Reason
+from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
+from extproc.ports import Detector, PiiMeter
+from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
+from extproc.safety.masked import Masked
+from extproc.safety.pii.engine import Engine, FloodError, Said
+from extproc.safety.pii.finding import Finding
+from extproc.safety.pii.judge import (
+    Counts,
+    Found,
+    change,
+    count,
+    member_of,
+    refuse,
+    settle,
+    spread,
+    write_counts,
+)
+from extproc.safety.pii.mask import Masker
+from extproc.safety.pii.own import Own
+from extproc.safety.pii.rules import Choice, Rule
+from extproc.safety.restore import restoring
+
+LONG_CHARS = 65_536
+"""Of all texts: from here on they are looked through in a thread."""
+MANY_PLACES = 300
+"""Where something may be: 2 ms, and 12 for what is made to take long. A page has ten."""
+MUTE = frozenset({Kind.EMBEDDINGS, Kind.COUNT_TOKENS})
+"""Operations whose answers are numbers."""
+
+
+class Screened(Fact, frozen=True):
+    """What was found in a request; without this fact, nothing was."""
+
+    counts: Counts
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return {"pii": write_counts(self.counts)}
+
+
+class Screen(msgspec.Struct, frozen=True):
+    """What looking takes: everything that a policy says of personal data, compiled."""
+
+    rules: Sequence[Rule]
+    engine: Engine
+    own: Own | None = None
+    key: str = ""
+    detector: Detector | None = None
+    names: Sequence[str] = ()
+    """The types that the detector finds."""
+    detector_on_fault: OnFault = "deny"
+
+
+class Pii(Filter):
+    name: ClassVar[str] = "pii"
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Identity, Model, Prompt})
+
+    def __init__(
+        self,
+        screen: Screen,
+        on_fault: OnFault = "deny",
+        meter: PiiMeter | None = None,
+        audit: AuditLog | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._screen = screen
+        self.on_fault = on_fault
+        self._meter = meter
+        self._audit = audit
+        self._clock = clock
+
+    def wish(self, request: Request) -> AnswerMode:
+        """Only tenants with a rule that masks pay for it, and where an answer has text."""
+        if request.fact(Operation).kind in MUTE:
+            return AnswerMode.NONE
+        tenant = request.fact(Identity).tenant
+        for rule in self._screen.rules:
+            if rule.may_cover(tenant) and "mask" in rule.actions.values():
+                return AnswerMode.STREAMED
+        return AnswerMode.NONE
+
+    async def decide(self, request: Request) -> Decision:
+        tenant, model = request.fact(Identity).tenant, request.fact(Model).name
+        choice = Choice([rule for rule in self._screen.rules if rule.covers(tenant, model)])
+        if not choice.is_any:
+            return request
+        kind, prompt = request.fact(Operation).kind, request.fact(Prompt)
+        if choice.touches and (name := find_unreadable(kind, prompt.document)):
+            message = f"'{name}' cannot be looked through for personal data: send text."
+            return Deny(Reason.PERSONAL, message, name)
+        try:
+            found = await self._look(kind, prompt.document, choice)
+        except (TangledError, FloodError) as exc:
+            return Deny(Reason.INVALID_REQUEST, f"The request cannot be looked through: {exc}.")
+        except DetectorError:
+            message = "What looks for names does not answer."
+            return Deny(Reason.NO_DETECTOR, message, retry_after_s=2)
+        return self._judge(request, found, choice) if found else request
+
+    def _judge(self, request: Request, found: Sequence[Found], choice: Choice) -> Decision:
+        counts = count(found, choice)
+        if not counts:
+            return request
+        self._tell(request, counts)
+        return refuse(found, choice) or self._change(request, found, choice, counts)
+
+    async def _look(self, kind: Kind, document: Document, choice: Choice) -> Sequence[Found]:
+        """Raises: TangledError, FloodError, DetectorError."""
+        texts = find_texts(kind, document)
+        found = await self._find(texts)
+        named = await self._find_names(texts, choice)
+        both = zip(texts, found, named, strict=True)
+        made = (Found(text, settle(text, [*some, *more], choice)) for text, some, more in both)
+        return spread([each for each in made if each.findings], texts, choice)
+
+    async def _find(self, texts: Sequence[Text]) -> Sequence[Sequence[Finding]]:
+        """Look here, or in a thread what would hold others up. Raises: FloodError."""
+        engine, own = self._screen.engine, self._screen.own
+        said = [Said(text.text, member_of(text.place)) for text in texts]
+        if sum(len(each.text) for each in said) > LONG_CHARS:
+            return await asyncio.to_thread(engine.find, said, own)
+        scanned = engine.scan(said)
+        if scanned.places > MANY_PLACES:
+            return await asyncio.to_thread(engine.search, scanned, own)
+        return engine.search(scanned, own)
+
+    async def _find_names(
+        self, texts: Sequence[Text], choice: Choice
+    ) -> Sequence[Sequence[Finding]]:
+        found: list[Sequence[Finding]] = [()] * len(texts)
+        if self._screen.detector is None:
+            return found
+        wanted = [
+            index
+            for index, text in enumerate(texts)
+            if any(choice.action(name, text.speaker) for name in self._screen.names)
+        ]
+        if not wanted:
+            return found
+        try:
+            named = await self._screen.detector.find([texts[index].text for index in wanted])
+        except DetectorError:
+            if self._screen.detector_on_fault == "deny":
+                raise
+            return found
+        for index, each in zip(wanted, named, strict=True):
+            found[index] = each
+        return found
+
+    def _change(
+        self,
+        request: Request,
+        found: Sequence[Found],
+        choice: Choice,
+        counts: Counts,
+    ) -> Request:
+        request = request.having(Screened(counts))
+        masker = Masker(self._screen.key, request.fact(Identity).tenant)
+        masks = any(action == "mask" for _, action in counts)
+        changed: dict[Place, str] = {}
+        for each in found:
+            text = change(each, choice, masker, masks=masks)
+            if text != each.text.text:
+                changed[each.text.place] = text
+        if not changed:
+            return request
+        prompt = request.fact(Prompt)
+        document = with_texts(prompt.document, changed)
+        request = request.having(msgspec.structs.replace(prompt, document=document))
+        if not masker.values:
+            return request
+        masked = {kind: number for (kind, action), number in counts.items() if action == "mask"}
+        return request.having(Masked(masker.values, masked))
+
+    def _tell(self, request: Request, counts: Counts) -> None:
+        if self._meter:
+            for (kind, action), number in counts.items():
+                self._meter.found(kind, action, number)
+        if self._audit is None:
+            return
+        denied = any(action == "deny" for _, action in counts)
+        members = {f"{kind}.{action}": number for (kind, action), number in counts.items()}
+        outcome = "denied" if denied else write_counts(counts)
+        what = "pii.denied" if denied else "pii.masked"
+        self._audit.write(self._record(request, what, outcome, members))
+
+    def transform(self, request: Request) -> BodyTransform | None:
+        masked, kind = request.find(Masked), request.fact(Operation).kind
+        if masked is None or kind in MUTE:
+            return None
+        in_json = answers_in_json(request.fact(Prompt).document)
+        begin = partial(self._tell_unmasked, request)
+        return restoring(kind, masked.values, in_json=in_json, begin=begin)
+
+    def _tell_unmasked(self, request: Request) -> None:
+        """Raises: OSError, and nothing is put back: nobody is shown a value unrecorded."""
+        if self._audit:
+            counts = request.fact(Masked).counts
+            self._audit.write(self._record(request, "pii.unmasked", "done", counts))
+
+    def _record(
+        self, request: Request, action: str, outcome: str, members: Mapping[str, int]
+    ) -> Record:
+        who = request.fact(Identity)
+        return Record(
+            at_ms=round(self._clock() * 1000),
+            action=action,
+            actor=who.user or who.key_id,
+            object=request.fact(Model).name,
+            outcome=outcome,
+            tenant=who.tenant,
+            request_id=request.request_id,
+            settle_key=request.settle_key,
+            members=members,
+        )
+
+
+def answers_in_json(document: Document) -> bool:
+    """Whether the request asks for an answer that is JSON."""
+    text = as_members(document.get("text"))
+    asked = as_members(text.get("format") or document.get("response_format"))
+    kind = asked.get("type", "text")
+    return kind != "text" or "structured_outputs" in document or "guided_json" in document
+
+
+def as_members(value: object) -> Mapping[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}

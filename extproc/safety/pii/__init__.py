@@ -1,0 +1,1 @@
+"""Personal data in texts: where it stands, what it is, and what stands there instead."""
