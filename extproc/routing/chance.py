@@ -11,11 +11,3 @@ def draw(key: str, what: str = "") -> int:
 def share(key: str, what: str = "") -> float:
     """Draw from 0 up to, but not including, 1."""
     return (draw(key, what) >> 11) * 2.0**-53
-
-
-def two_of(key: str, count: int) -> tuple[int, int]:
-    """Draw two different numbers below `count`, which is at least 2."""
-    drawn = draw(key, "two")
-    first = drawn % count
-    second = (drawn >> 32) % (count - 1)
-    return first, second + (second >= first)

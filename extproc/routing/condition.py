@@ -114,7 +114,7 @@ class EndpointHealth:
         """Take a look; return whether it changes anything."""
         was = (self._refuses, self._silence, self._pressure.kv_cache, self._pressure.queue)
         self._refuses = look.fault == "refused"
-        self._silence = self._find_silence(look)
+        self._silence = self._find_silence(look, now_s)
         tripped = False
         if look.fault:
             self._fault_at_s = look.at_s
@@ -126,7 +126,7 @@ class EndpointHealth:
         now = (self._refuses, self._silence, self._pressure.kv_cache, self._pressure.queue)
         return tripped or was != now
 
-    def _find_silence(self, look: Look) -> str:
+    def _find_silence(self, look: Look, now_s: float) -> str:
         """Name what its looks fail of, if they have failed for long enough."""
         name = SILENCES.get(look.fault, "")
         if not name:
@@ -135,7 +135,7 @@ class EndpointHealth:
         if self._faults_since_s is None:
             self._faults_since_s = look.at_s
         silent_s = self._rules.silent_s
-        lasts = silent_s is not None and look.at_s - self._faults_since_s >= silent_s
+        lasts = silent_s is not None and now_s - self._faults_since_s >= silent_s
         return name if lasts else ""
 
     def refresh(self, now_s: float) -> None:

@@ -3,8 +3,8 @@
 * Those that leave (Kubernetes is terminating them) or refuse connections are out, however many.
 * Of the others never more than a share of the pool, with those that refuse counted in: whoever is
   least bad comes back first. One always stays.
-* What is full, or silent, is so in comparison with others. When more than that share are, then the
-  whole pool is busy, or it is our looks that fail: nobody is out for it.
+* What is full is so in comparison with others. When more than that share are, the whole pool is busy:
+  nobody is out for it. When not one answers its probes, it is our looks that fail: the same.
 """
 
 from collections import Counter
@@ -25,18 +25,18 @@ class Fitness(IntEnum):
     LEAVING = 6
 
 
-COMPARED = (Fitness.FULL, Fitness.SILENT)
-
-
-def find_out(unfit: Mapping[str, Fitness], count: int, most_out: float, gone: int = 0) -> set[str]:
+def find_out(unfit: Mapping[str, Fitness], count: int, most_out: float) -> set[str]:
     """Name those that are out, of `count`; who is not mentioned is fit. All of them only when all leave
-    or refuse. `gone`: how many more the pool has, which are out already."""
+    or refuse."""
     out = {name for name, each in unfit.items() if each >= Fitness.REFUSING}
-    leaving = sum(each is Fitness.LEAVING for each in unfit.values())
-    most = int(most_out * (count + gone - leaving) + 1e-9)
     counts = Counter(unfit.values())
-    ignored = {each for each in COMPARED if counts[each] > most}
+    most = int(most_out * (count - counts[Fitness.LEAVING]) + 1e-9)
+    ignored = set[Fitness]()
+    if counts[Fitness.FULL] > most:
+        ignored.add(Fitness.FULL)
+    if counts[Fitness.SILENT] + len(out) == count:
+        ignored.add(Fitness.SILENT)
     bad = [name for name, each in unfit.items() if name not in out and each not in ignored]
     bad.sort(key=unfit.__getitem__, reverse=True)
-    room = max(0, min(most - counts[Fitness.REFUSING] - gone, count - len(out) - 1))
+    room = max(0, min(most - counts[Fitness.REFUSING], count - len(out) - 1))
     return out.union(bad[:room])

@@ -42,7 +42,6 @@ class _Kept(msgspec.Struct, frozen=True):
 
     asked: Sequence[Candidate]
     count: int
-    gone: int
     version: int
     until_s: float
     answer: Sequence[Candidate]
@@ -111,16 +110,14 @@ class _Pool:
                 self._version += 1  # tries were renewed, perhaps
         return min((found.until_s for found in self.ailing.values()), default=inf)
 
-    def keep(
-        self, asked: Sequence[Candidate], now_s: float, model: str, gone: int
-    ) -> Sequence[Candidate]:
+    def keep(self, asked: Sequence[Candidate], now_s: float, model: str) -> Sequence[Candidate]:
         kept = self._kept.get(model)
         if (
             kept is not None
             and kept.asked is asked
             and kept.version == self._version
             and now_s < kept.until_s
-            and (kept.count, kept.gone) == (len(asked), gone)
+            and kept.count == len(asked)
         ):
             return kept.answer
         until_s = self.pass_time(now_s)
@@ -129,11 +126,11 @@ class _Pool:
             found = self.ailing.get(each.endpoint)
             if found and (fitness := found.fitness(model, now_s)) is not Fitness.FIT:
                 unfit[each.endpoint] = fitness
-        out = find_out(unfit, len(asked), self.rules.most_out, gone)
+        out = find_out(unfit, len(asked), self.rules.most_out)
         answer = [each for each in asked if each.endpoint not in out]
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        self._kept[model] = _Kept(asked, len(asked), gone, self._version, until_s, answer)
+        self._kept[model] = _Kept(asked, len(asked), self._version, until_s, answer)
         return answer
 
 
@@ -219,19 +216,13 @@ class Watchdog:
         return 1.0 if found is None else found.warmth(now_s)
 
     def keep(
-        self,
-        pool: str,
-        candidates: Sequence[Candidate],
-        now_s: float,
-        model: str = "",
-        gone: int = 0,
+        self, pool: str, candidates: Sequence[Candidate], now_s: float, model: str = ""
     ) -> Sequence[Candidate]:
-        """Leave out those that should get nothing now, within the bound. `gone`: how many more the pool
-        has, which somebody else has left out already."""
+        """Leave out those that should get nothing now, within the bound."""
         known = self._pools.get(pool)
         if known is None or not known.ailing:
             return candidates
-        return known.keep(candidates, now_s, model, gone)
+        return known.keep(candidates, now_s, model)
 
     def states(self, pool: str, now_s: float) -> Mapping[str, tuple[Condition, tuple[str, ...]]]:
         """Tell the condition of every endpoint that is known, and why."""

@@ -56,12 +56,12 @@ class Prediction(msgspec.Struct, frozen=True):
     ring_credit: float = 1.0
     """What is taken for cached at a prompt's place on the ring, times the share of requests that others
     send: with R gateways, (R - 1) / R of what one of them has not sent there have the others."""
-    burden: float = 0.03
+    burden: float = 0.1
     """What it weighs that each request running there waits as long as this one's prefill takes. Without
     it a prompt goes where it is answered a moment sooner, although everybody there pays for computing
     what another endpoint has in its cache: caches fill with copies, and near saturation the pool
-    never recovers. Found on the tuning traces of `study`: with less it does not help there, with 0.1
-    prompts stay too long with an endpoint that is overrun."""
+    never recovers. Found on the tuning traces of `study`: with 0.03 that begins at 110 % of what a pool
+    can do, with 0.1 not yet."""
     caution: float = 4.0
     """What it weighs beyond that, in prefills, times the share of requests that others send: what they
     have sent since the last look is not known, so queues tell less, and caches more."""

@@ -11,20 +11,22 @@ that run there lose by waiting for this prompt. The ring promises that other gat
 its place there; how much that is worth depends on how much of the load is theirs.
 
 An endpoint whose cost is within the error of the best one is as good: then a prompt goes to its cache,
-else to its place on the ring, else to the better of two drawn by chance, so that gateways that know the
-same do not all do the same.
+else to its place on the ring, else they take turns, each gateway in an order of its own, so that
+gateways that know the same do not all do the same.
 """
 
 from collections.abc import Mapping, Sequence
 
 from extproc.routing.candidate import Asked, Candidate, Choice, Terms
-from extproc.routing.chance import two_of
 from extproc.routing.home import Home, hash_session
 from extproc.routing.ladder import admit, find_rung, line_up, order
 from extproc.routing.prefixes import Prefixes
 from extproc.routing.settings import PickerSettings
 from extproc.routing.speed import Speed, Speeds
 
+AS_CACHED = 0.9
+"""Of equals those go first that have at least so much of what any of them has cached. Less, and
+conversations leave their caches for one that merely has the same system prompt."""
 LEAST_OTHERS = 0.1
 """Share of requests that others send: below it there are none, and counts differ by chance."""
 
@@ -36,6 +38,9 @@ class PredictedTtft:
         self._prefixes = prefixes
         self._home = Home(settings)
         self._speeds = Speeds(settings.prediction)
+        self._turns: dict[str, int] = {}
+        """When an endpoint was last chosen, counted in choices."""
+        self._turn = 0
 
     def choose(self, asked: Asked, candidates: Sequence[Candidate], now_s: float) -> Choice:
         among = admit(asked, candidates)
@@ -53,11 +58,12 @@ class PredictedTtft:
         if promised and promised[0] in equals:
             best = promised[0]
         elif len(equals) > 1:
-            best = draw_one(asked.key, equals, costs)
+            best = self._take_turns(asked.key, among, equals)
         predicted_s = costs[best] + (promised[1] if promised and promised[0] == best else 0.0)
         cached = count_cached(asked, matched, among[best].endpoint)
         predicted_s -= self._burden(asked, among[best], speeds[best], cached, now_s)
         first = [among[place].endpoint for place in (best, *ranked)]
+        self._note_turn(first[0], len(candidates))
         return Choice(
             line_up(first, among, candidates),
             rung,
@@ -191,12 +197,27 @@ class PredictedTtft:
         """Find those whose predictions cannot be told from the best one, whose speed is given. Of these
         a prompt goes to where it is cached: what need not be computed helps everybody there."""
         limit_s = costs[best] + self._about.floor_s + speed.error * max(costs[best], 0.0)
+        # A prompt waits for the step that runs to end, and nobody knows how far it is.
+        limit_s += speed.step_s / 2
         equals = [place for place, cost in enumerate(costs) if cost <= limit_s]
         if matched and len(equals) > 1:
             cached = [count_cached(asked, matched, among[place].endpoint) for place in equals]
-            least = max(cached) / 2
+            least = max(cached) * AS_CACHED
             equals = [place for place, have in zip(equals, cached, strict=True) if have >= least]
         return equals or [best]
+
+    def _take_turns(self, key: str, among: Sequence[Candidate], equals: Sequence[int]) -> int:
+        """Take the one that has waited longest for its turn: prompts that come to an engine at even
+        distances meet less often in one step. Gateways have turns of their own, and begin by chance."""
+        get = self._turns.get
+        turns = [float(get(among[place].endpoint, 0)) for place in equals]
+        return equals[order(key, turns, 1)[0]]
+
+    def _note_turn(self, endpoint: str, count: int) -> None:
+        if len(self._turns) > 2 * count + 8:
+            self._turns.clear()
+        self._turn += 1
+        self._turns[endpoint] = self._turn
 
     def explain(
         self, asked: Asked, candidates: Sequence[Candidate], now_s: float
@@ -245,14 +266,6 @@ class PredictedTtft:
         if asked.adapter:
             terms["adapter_s"] = speed.adapter_s(asked.adapter, self._about)
         return terms
-
-
-def draw_one(key: str, equals: Sequence[int], costs: Sequence[float]) -> int:
-    """Draw two, take the better one. Of two alone either: they are equal."""
-    one, other = two_of(key, len(equals))
-    if len(equals) == 2:
-        return equals[one]
-    return min(equals[one], equals[other], key=costs.__getitem__)
 
 
 def count_cached(asked: Asked, matched: Mapping[str, int], endpoint: str) -> int:

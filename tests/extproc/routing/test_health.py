@@ -106,15 +106,6 @@ def test_looks_and_members():
     assert out(made, 4.0) == ""
 
 
-def test_those_that_are_gone_count():
-    made = watchdog()
-    for name in NAMES[:2]:
-        made.ended(end(name, 500), 1.0)
-        made.ended(end(name, 500), 1.0)
-    assert len(made.keep("p", FOUR, 1.0, "m")) == 2
-    assert len(made.keep("p", FOUR, 1.0, "m", 3)) == 4
-
-
 def test_all_refuse():
     made = watchdog()
     for name in NAMES:

@@ -201,6 +201,39 @@ def test_gateways_that_know_the_same_old_look_do_not_all_do_the_same():
     assert max(chosen.values()) <= 50
 
 
+def test_equals_take_turns():
+    """Eight times eight prompts, and nothing told in between: everybody gets one of each eight."""
+    candidates, picker = several(8, rate=8000.0), make()
+    chosen = [first(candidates, picker, number=number) for number in range(64)]
+    for start in range(0, 64, 8):
+        assert len(set(chosen[start : start + 8])) == 8
+
+
+def test_a_step_that_runs_may_end_at_once_or_not():
+    """What is better by less than half of a step is not better; what is by more, is."""
+    for queue_s, is_equal in ((0.015, True), (0.060, False)):
+        candidates = several(2, rate=8000.0)
+        for each in candidates:
+            each.load = candidate(running=10).load
+            each.rates = Rates(8000.0, 0.05, 0.05, 0.0, error=0.0, evidence=64.0)
+        candidates[0].unseen_tokens = int(queue_s * 8000)
+        picker = make()
+        chosen = {first(candidates, picker, number=number) for number in range(20)}
+        assert len(chosen) == (2 if is_equal else 1)
+
+
+def test_a_conversation_stays_where_more_than_its_system_prompt_is_cached():
+    prefixes, blocks = Prefixes(), chain("talk", 20)
+    candidates = several(4, rate=8000.0)
+    for each in candidates:
+        prefixes.note(each.endpoint, blocks[:12])
+    prefixes.note(candidates[2].endpoint, blocks)
+    picker = make(prefixes=prefixes)
+    for number in range(20):
+        chosen = first(candidates, picker, number=number, blocks=blocks, prompt_tokens=1300)
+        assert chosen == candidates[2].endpoint
+
+
 def test_the_same_hot_prefix_spills_over():
     """All gateways send it home, until what they have sent themselves says otherwise."""
     prefixes, blocks = Prefixes(), chain("hot", 16)
