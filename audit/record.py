@@ -6,6 +6,10 @@ from typing import Protocol
 
 import msgspec
 
+LEAST_DAYS = 180
+"""How long records are kept, if nothing else is said. Deployers of high-risk systems keep logs for at
+least six months: Regulation (EU) 2024/1689, Article 26(6)."""
+
 Member = str | int | float | bool
 
 
