@@ -1,0 +1,273 @@
+"""Attacks on the model: refused, told, taken out, or sent to a model that can bear them.
+
+It stands before anything is sent anywhere, a smaller model of a cascade included, and before the operator's
+own words are put in front. `Canary` stands behind those, and watches answers for them.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import ClassVar
+
+import msgspec
+
+from audit.record import AuditLog, Member, Record
+from extproc.decision import Decision, Deny
+from extproc.dialects.texts import (
+    Place,
+    TangledError,
+    Text,
+    find_texts,
+    find_unreadable,
+    with_texts,
+    write_place,
+)
+from extproc.errors import Reason
+from extproc.filter import AnswerMode, BodyTransform, Filter
+from extproc.filters.fallback import Others, may_move, may_repeat, switch
+from extproc.filters.standins import others
+from extproc.policy.firewall import Action, CanaryPolicy, FirewallPolicy
+from extproc.policy.models import Policy
+from extproc.ports import FirewallMeter
+from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
+from extproc.safety.injection.canary import make_canary, plant, watching
+from extproc.safety.injection.firewall import Firewall as Rules
+from extproc.safety.injection.firewall import Verdict
+from extproc.safety.injection.strip import strip
+
+LONG_CHARS = 6_000
+"""Of all texts: from here on they are looked through in a thread. So many take 1 ms, other scripts three."""
+MOST_RULES = 8
+"""Told of a request."""
+MUTE = frozenset({Kind.EMBEDDINGS, Kind.COUNT_TOKENS})
+"""Operations whose answers are numbers."""
+DOCUMENTS = frozenset({"tool", "other"})
+
+
+class Attacked(Fact, frozen=True):
+    """A request was found to be an attack, and goes on all the same; without this fact, none was."""
+
+    action: Action
+    verdict: Verdict
+    version: str
+    """Of the rules."""
+
+    def witness(self) -> Mapping[str, Scalar]:
+        return tell(self.action, self.verdict, self.version)
+
+
+def tell(action: str, verdict: Verdict, version: str) -> Mapping[str, Scalar]:
+    """Write what logs and the answer's header are told. Never the text."""
+    rules = ",".join(verdict.rules[:MOST_RULES])
+    return {"firewall": f"{action}; score={verdict.score:.2f}; rules={rules}; version={version}"}
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One of the policy, with its rules compiled."""
+
+    policy: FirewallPolicy
+    rules: Rules
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Who is told of attacks."""
+
+    meter: FirewallMeter | None = None
+    audit: AuditLog | None = None
+    clock: Callable[[], float] = time.time
+
+    def tell(self, request: Request, action: str, verdict: Verdict, version: str) -> None:
+        """Count it, and write it down. Raises: OSError."""
+        worst = verdict.flagged[0]
+        if self.meter:
+            self.meter.attacked(verdict.families[0], worst.text.speaker, action)
+        members: dict[str, Member] = {
+            "score": verdict.score,
+            "rules": ",".join(verdict.rules[:MOST_RULES]),
+            "version": version,
+            "place": write_place(worst.text.place),
+        }
+        self.write(request, f"firewall.{PAST[action]}", PAST[action], members)
+
+    def write(
+        self, request: Request, action: str, outcome: str, members: Mapping[str, Member]
+    ) -> None:
+        if self.audit is None:
+            return
+        who = request.fact(Identity)
+        self.audit.write(
+            Record(
+                at_ms=round(self.clock() * 1000),
+                action=action,
+                actor=who.user or who.key_id,
+                object=request.fact(Model).name,
+                outcome=outcome,
+                tenant=who.tenant,
+                request_id=request.request_id,
+                settle_key=request.settle_key,
+                members=members,
+            )
+        )
+
+
+PAST = {"deny": "denied", "tag": "tagged", "strip": "stripped", "route": "routed"}
+
+
+class Firewall(Filter):
+    """`others` finds the models that requests are sent to instead."""
+
+    name: ClassVar[str] = "firewall"
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Identity, Model, Prompt})
+
+    def __init__(self, entries: Sequence[Entry], others: Others, told: Told) -> None:
+        self._entries = entries
+        self._others = others
+        self._told = told
+
+    async def decide(self, request: Request) -> Decision:
+        entry = self._entry(request)
+        if entry is None:
+            return request
+        kind, prompt = request.fact(Operation).kind, request.fact(Prompt)
+        name = find_unreadable(kind, prompt.document)
+        if name and kind not in MUTE and entry.policy.action != "tag":
+            message = f"'{name}' cannot be looked through for attacks: send text."
+            return Deny(Reason.INJECTION, message, name)
+        try:
+            texts = find_texts(kind, prompt.document)
+            verdict = await judge(entry.rules, texts)
+        except TangledError as exc:
+            return Deny(Reason.INVALID_REQUEST, f"The request cannot be looked through: {exc}.")
+        except Exception:
+            if entry.policy.on_fault == "continue":
+                return request
+            raise
+        return await self._act(request, entry, verdict) if verdict.flagged else request
+
+    def _entry(self, request: Request) -> Entry | None:
+        tenant, model = request.fact(Identity).tenant, request.fact(Model).name
+        return next((each for each in self._entries if each.policy.covers(tenant, model)), None)
+
+    async def _act(self, request: Request, entry: Entry, verdict: Verdict) -> Decision:
+        action = entry.policy.action
+        if all(each.text.speaker in DOCUMENTS for each in verdict.flagged):
+            action = entry.policy.tool_action or action
+        moved = self._move(request, entry.policy.to) if action == "route" else None
+        if action == "route" and moved is None:
+            action = "deny"
+        version = entry.rules.version
+        self._told.tell(request, action, verdict, version)
+        if action == "deny":
+            return refuse(verdict, version)
+        if action == "strip":
+            request = await strip_all(request, entry.rules, verdict)
+        return (moved or request).having(Attacked(action, verdict, version))
+
+    def _move(self, request: Request, to: str | None) -> Request | None:
+        """Send it to the other model; None where that cannot be, or its owner may not use it."""
+        if to is None or not may_move(request):
+            return None
+        if request.fact(Model).name == to:
+            return request
+        other = self._others.find(request, to)
+        if other is None:
+            return None
+        elsewhere = other.pool in self._others.elsewhere
+        return (
+            switch(request, other, "firewall") if may_repeat(request, elsewhere=elsewhere) else None
+        )
+
+
+async def judge(rules: Rules, texts: Sequence[Text]) -> Verdict:
+    """Judge here, or in a thread what would hold others up."""
+    if sum(len(text.text) for text in texts) > LONG_CHARS:
+        return await asyncio.to_thread(rules.judge, texts)
+    return rules.judge(texts)
+
+
+def refuse(verdict: Verdict, version: str) -> Deny:
+    """Name the place, and not the text."""
+    place = write_place(verdict.flagged[0].text.place)
+    message = f"What stands in '{place}' looks like an attempt to give the model other orders."
+    return Deny(Reason.INJECTION, message, place, witness=tell("deny", verdict, version))
+
+
+async def strip_all(request: Request, rules: Rules, verdict: Verdict) -> Request:
+    """Take the attacks out."""
+    prompt = request.fact(Prompt)
+    changed: dict[Place, str] = {}
+    for each in verdict.flagged:
+        text = each.text
+        if text.place not in changed:
+            work = partial(strip, text.text, text.speaker, rules)
+            is_long = len(text.text) > LONG_CHARS
+            changed[text.place] = await asyncio.to_thread(work) if is_long else work()
+    document = with_texts(prompt.document, changed)
+    return request.having(msgspec.structs.replace(prompt, document=document))
+
+
+class Marked(Fact, frozen=True):
+    """There is a canary in the system prompt; established by `Canary`."""
+
+    canary: str
+    cuts: bool
+
+
+class Canary(Filter):
+    """Puts a mark into system prompts, and watches answers for it. `keys` of each entry that has one."""
+
+    name: ClassVar[str] = "canary"
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Identity, Model, Prompt})
+
+    def __init__(self, entries: Sequence[FirewallPolicy], told: Told) -> None:
+        self._entries = entries
+        self._told = told
+
+    def wish(self, request: Request) -> AnswerMode:
+        """Only tenants with a canary pay for it."""
+        tenant, kind = request.fact(Identity).tenant, request.fact(Operation).kind
+        is_marked = any(each.canary and each.may_cover(tenant) for each in self._entries)
+        return AnswerMode.STREAMED if is_marked and kind not in MUTE else AnswerMode.NONE
+
+    async def decide(self, request: Request) -> Decision:
+        canary, kind = self._find(request), request.fact(Operation).kind
+        if canary is None or kind in MUTE:
+            return request
+        mark = make_canary(canary.key.reveal(), request.fact(Identity).tenant)
+        prompt = request.fact(Prompt)
+        members = plant(kind, prompt.document, mark)
+        if not members:
+            return request
+        return request.having(prompt.editing(**members)).having(
+            Marked(mark, canary.on_leak == "cut")
+        )
+
+    def _find(self, request: Request) -> CanaryPolicy | None:
+        tenant, model = request.fact(Identity).tenant, request.fact(Model).name
+        found = (each.canary for each in self._entries if each.covers(tenant, model))
+        return next(found, None)
+
+    def transform(self, request: Request) -> BodyTransform | None:
+        marked = request.find(Marked)
+        if marked is None:
+            return None
+        leaked = partial(self._leaked, request, marked)
+        kind = request.fact(Operation).kind
+        return watching(kind, marked.canary, cuts=marked.cuts, leaked=leaked)
+
+    def _leaked(self, request: Request, marked: Marked) -> None:
+        outcome = "cut" if marked.cuts else "tagged"
+        if self._told.meter:
+            self._told.meter.attacked("leak", "assistant", outcome)
+        self._told.write(request, "firewall.leaked", outcome, {})
+
+
+def stand_guard(policy: Policy, told: Told) -> tuple[Sequence[Filter], Sequence[Filter]]:
+    """Make the filters: what judges requests, and what marks system prompts."""
+    entries = policy.firewall
+    if not entries:
+        return (), ()
+    guards = (Firewall([Entry(each, each.firewall()) for each in entries], others(policy), told),)
+    is_marked = any(each.canary for each in entries)
+    return guards, (Canary(entries, told),) if is_marked else ()
