@@ -51,6 +51,9 @@ bench-ledger: .venv/.stamp ## what an entry costs, and how long reports take ove
 bench-picking: .venv/.stamp ## what choosing an endpoint costs, and what the index of prefixes weighs
 	$(BIN)/python -m bench.picking $(ARGS)
 
+bench-safety: .venv/.stamp .tools/.stamp ## what guards cost, and what they catch
+	$(BIN)/python -m bench.safety $(ARGS)
+
 faults: .venv/.stamp .tools/.stamp ## break every part under load, and compare what clients saw with the ledger
 	$(BIN)/python -m faults $(ARGS)
 
@@ -91,4 +94,4 @@ clean: ## remove what `make` installed and what runs left behind
 	@touch $@
 
 .PHONY: help run test check lint types test-unit test-deep test-e2e test-vllm bench bench-limits bench-ledger \
-  bench-picking faults study-slo study-routing fix lock clean
+  bench-picking bench-safety faults study-slo study-routing fix lock clean

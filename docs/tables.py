@@ -11,9 +11,11 @@ from pathlib import Path
 
 from dataplane.gateway import Files, Gateway
 from dataplane.replies import local_replies
+from engines.base import ENGINES
+from engines.kind import EVERY_OPERATION
 from extproc.errors import ADVICE, Reason
 from extproc.policy.schema import as_json, policy_schema
-from telemetry.metrics import SETTLE_METRICS, WORKER_METRICS
+from telemetry.metrics import SETTLE_METRICS, WATCH_METRICS, WORKER_METRICS
 
 HERE = Path(__file__).parent
 
@@ -49,7 +51,7 @@ def errors() -> str:
 
 def envoys_errors() -> str:
     here = Path()
-    gateway = Gateway(0, Files(here, here, here), (here,), ())
+    gateway = Gateway(0, Files(here, here, here, here), (here,), ())
     rows = [
         (
             f"`{reply.code}`",
@@ -66,15 +68,57 @@ def envoys_errors() -> str:
 def metrics() -> str:
     rows = [
         (f"`{metric.full_name}`", ", ".join(metric.labels), metric.help)
-        for metric in (*SETTLE_METRICS, *WORKER_METRICS)
+        for metric in (*SETTLE_METRICS, *WORKER_METRICS, *WATCH_METRICS)
     ]
     return table(("metric", "labels", "what"), *rows)
+
+
+def engines() -> str:
+    rows = [
+        (
+            f"`{engine.name}`",
+            spell(engine.operations),
+            spell(engine.salted),
+            yes(engine.metrics_path),
+            yes(engine.lists_adapters),
+            yes(engine.kv_events),
+            yes(engine.tokenizes),
+            yes(engine.continuous_usage),
+            yes(engine.counts_tokens),
+        )
+        for engine in ENGINES.values()
+    ]
+    head = (
+        "`engine`",
+        "operations",
+        "salted",
+        "load",
+        "adapters by name",
+        "KV events",
+        "counts prompts",
+        "usage in every event",
+        "compared with the ledger",
+    )
+    return table(head, *rows)
+
+
+def spell(operations: frozenset[str]) -> str:
+    if not operations:
+        return "none"
+    missing = ", ".join(sorted(EVERY_OPERATION - operations))
+    few = ", ".join(sorted(operations))
+    return "all" if not missing else f"all but {missing}" if len(missing) < len(few) else few
+
+
+def yes(claim: object) -> str:
+    return "yes" if claim else "no"
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "errors": errors,
     "envoys errors": envoys_errors,
     "metrics": metrics,
+    "engines": engines,
 }
 
 

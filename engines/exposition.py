@@ -7,6 +7,7 @@ is wanted, and labels only when they are asked for. Source of the format: promet
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from engines.load import Total
 
@@ -41,12 +42,8 @@ class Sample:
         return self.labels().get(name)
 
     def labels(self) -> Mapping[str, str]:
-        """About 1 us for each label."""
-        matched = SAMPLE.match(self.line)
-        return {
-            name.decode(): ESCAPE.sub(unescape, value).decode("utf-8", "replace")
-            for name, value in (LABEL.findall(matched[1]) if matched else ())
-        }
+        """About 1 us for each label, 0.3 us for all when they were read before."""
+        return read_labels(self.line.rpartition(b" ")[0])
 
 
 class Exposition:
@@ -135,6 +132,17 @@ def read_value(line: bytes, name: bytes) -> float | None:
     except ValueError:
         raise UnreadableError(f"{name.decode()} has a value that is no number") from None
     return value if 0 <= value <= MOST else None
+
+
+@lru_cache(maxsize=16_384)
+def read_labels(head: bytes) -> Mapping[str, str]:
+    """Read the labels of a sample, given without its value. Remembered, because they are the same at
+    every look, and at every engine of a pool."""
+    matched = SAMPLE.match(head + b" 0")
+    return {
+        name.decode(): ESCAPE.sub(unescape, value).decode("utf-8", "replace")
+        for name, value in (LABEL.findall(matched[1]) if matched else ())
+    }
 
 
 def unescape(matched: re.Match[bytes]) -> bytes:

@@ -55,5 +55,4 @@ class Engine:
     counts_tokens: bool = False
     """It has vLLM's counters of tokens, which the ledger is compared with."""
     metric_names: tuple[bytes, ...] = ()
-    """What `read_load` looks for, where the server can be asked for it alone: prometheus_client knows
-    `?name[]=` (2 kB of vLLM's 51 kB)."""
+    """The samples that `read_load` looks for: whoever looks again and again may leave the rest out."""

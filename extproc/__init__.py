@@ -21,12 +21,16 @@
     counting/     how many tokens a prompt is, and how long its answer may get
     limits/       how much is left: algorithms, reservations, what clients are told
     guards/       who is refused too often, and what becomes of them
+    cache/        answers that are given again
+    safety/       what must not leave, come in or be said: masked, put back, cut
     sidecars.py   the services beside the gateway, and which paths are theirs
-    routing/      pure choices: which track of a model serves whom
+    routing/      pure choices: which track of a model serves whom, which endpoint, who is well
     ports.py      what is outside, as Protocols; stores/ and metering.py implement them
-    health.py     which engines answer
+    enginesview.py  what is known of engines: engines/watch/ looks at them, once for each host
+    ejections.py  tells which endpoints are out; board.py shows all of them to people
     settings.py   the only reader of the environment
     __main__.py   one worker, put together
+    epp/          another life for all of this: the endpoint picker of somebody else's gateway
     cli/          the `headgate` command
 
 Dependencies point one way: vocabulary <- filter <- filters, pipeline <- stream <- wire, server

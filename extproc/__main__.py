@@ -6,22 +6,27 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import uvloop
 
 from alerts.outbox import Outbox
-from engines.base import ENGINES
+from audit.journal import AuditJournal
 from extproc.budget import ByteBudget
+from extproc.cache.base import Answers
 from extproc.counting.lasting import Lasting
+from extproc.ejections import Ejections
+from extproc.enginesview import EnginesView
 from extproc.errors import PolicyError
 from extproc.filters import Outside, build
+from extproc.filters.caching import Listening, make_caching
 from extproc.filters.governance import Governance
+from extproc.filters.standins import Standing
 from extproc.guards.base import Bans
 from extproc.guards.guard import Guard
 from extproc.guards.view import View
-from extproc.health import HealthView
 from extproc.identity.jwks import KeyRings
 from extproc.limits.base import Counters, Settlement
 from extproc.limits.notice import notices
@@ -33,14 +38,22 @@ from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
 from extproc.policy.status import StatusFile
 from extproc.policy.watch import Watch
+from extproc.policy.watching import static_members
+from extproc.routing.health import Watchdog
 from extproc.server import Server
 from extproc.settings import Settings, SettingsError, inherited
 from extproc.stores.bans_memory import MemoryBans
 from extproc.stores.bans_redis import open_bans
+from extproc.stores.cache_memory import MemoryAnswers
+from extproc.stores.cache_redis import open_answers
 from extproc.stores.counters_fallback import fall_back
 from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.counters_servers import open_servers
+from extproc.stores.decisions import DIRECTORY, DecisionFiles
+from extproc.stores.detector import DetectorClient
+from extproc.stores.gateway import GatewayClient
 from extproc.stores.journal import FileJournal
+from extproc.stores.moderators import ModeratorClient
 from extproc.stores.opa import OpaClient
 from extproc.witness import CurrentPipeline
 from telemetry.logs import Event, EventLog, start_logging
@@ -48,32 +61,67 @@ from telemetry.logs import Event, EventLog, start_logging
 log = EventLog(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What workers share, if they share it."""
+
+    counters: Counters
+    bans: Bans
+    answers: Answers
+
+
 class Worker:
     """The composition root: the only place that picks implementations."""
 
-    def __init__(
-        self, settings: Settings, meter: PrometheusMeter, counters: Counters, bans: Bans
-    ) -> None:
+    def __init__(self, settings: Settings, meter: PrometheusMeter, stores: Stores) -> None:
         """Raises: PolicyError, OSError."""
         self._settings = settings
         self._meter = meter
         metrics = self._meter.metrics
-        self._view = HealthView(lambda pool, count: metrics.endpoints_healthy.set(count, pool))
+        self._watchdog = Watchdog()
+        self._view = EnginesView(
+            self._watchdog,
+            lambda pool, count: metrics.endpoints_healthy.set(count, pool),
+            metrics.looks_stale.set,
+        )
+        self._decisions = DecisionFiles(
+            settings.state / DIRECTORY,
+            settings.listen,
+            lambda result, count: metrics.decision_records.add(result, amount=count),
+        )
         self._rings = KeyRings(metrics.jwks_refreshes.add)
         self._opa = OpaClient()
+        self._detector = DetectorClient()
+        self._moderators = ModeratorClient()
+        self._asker = GatewayClient(settings.url) if settings.url else None
         journal = FileJournal(settings.state / "journal")
+        self._audit = AuditJournal(settings.state)
         self._lasting = Lasting()
         alert = Outbox(settings.state / "alerts").put
-        self._guard = Guard(counters, View(bans, MemoryBans()), meter, alert)
-        self._waiting = Waiting(counters, meter, worker=secrets.token_hex(8))
+        self._guard = Guard(stores.counters, View(stores.bans, MemoryBans()), meter, alert)
+        self._waiting = Waiting(stores.counters, meter, worker=secrets.token_hex(8))
+        self._caching = make_caching(stores.answers, meter)
+        self._listening = Listening(self._lasting.client, self._view)
         self._outside = Outside(
             self._view,
             journal,
             self._rings,
             authority=self._opa.at,
-            governance=Governance(counters, self._lasting, meter, alert, self._waiting),
+            standing=Standing(metrics.fallbacks.add, self._asker, metrics.cascaded),
+            governance=Governance(stores.counters, self._lasting, meter, alert, self._waiting),
             guard=self._guard,
+            caching=self._caching,
+            decisions=self._decisions,
+            count_pick=metrics.picks.add,
+            detector=self._detector.at,
+            pii_meter=meter,
+            firewall_meter=meter,
+            moderator=self._moderators.at,
+            moderation_meter=meter,
+            audit=self._audit,
         )
+        self._ejections = Ejections(metrics.endpoint_states, metrics.ejections)
+        self._pools: Sequence[str] = ()
         self._secrets = SecretReader(inherited())
         self._last_good = LastGood(settings.state / "policy-in-force.json")
         vocabularies = self._lasting.vocabularies
@@ -87,11 +135,13 @@ class Worker:
         self._server = Server(self._current, self._budget, self._meter)
 
     def _assemble(self, policy: Policy) -> Pipeline:
+        self._caching.answers.most_bytes = policy.cache.most_bytes
+        self._caching.keeper.likeness = self._listening.of(policy.cache)
         pipeline = Pipeline(build(policy, self._outside), policy.version, self._meter)
-        self._view.track(
-            {pool.name: pool.endpoints for pool in policy.pools},
-            {pool.name: ENGINES[pool.engine].health_path for pool in policy.pools},
-        )
+        rules = {pool.name: pool.health.rules() for pool in policy.pools}
+        self._watchdog.govern(rules, time.monotonic())
+        self._view.track(static_members(policy))
+        self._pools = [pool.name for pool in policy.pools]
         self._guard.on = policy.guards.on
         self._meter.metrics.serve_policy(policy.version)
         self._meter.metrics.policy_reloads.add("ok")
@@ -107,9 +157,12 @@ class Worker:
         self._status.reject(error, version)
 
     async def _tell_level(self) -> None:
-        """Tell the level of held bytes once a second: at each request it would cost 2 us."""
+        """Tell the level of held bytes once a second: at each request it would cost 2 us. And what
+        there is to tell of engines."""
         while True:
             self._meter.metrics.request_bytes.set(self._budget.held)
+            now_s = time.monotonic()
+            self._status.ail(self._ejections.tell(self._watchdog, self._pools, now_s))
             await asyncio.sleep(1.0)
 
     async def run(self) -> None:
@@ -130,11 +183,14 @@ class Worker:
         )
         async with asyncio.TaskGroup() as tasks:
             beside = (
-                tasks.create_task(self._view.watch()),
+                tasks.create_task(self._view.run(self._settings.state)),
                 tasks.create_task(self._rings.run()),
                 tasks.create_task(self._tell_level()),
                 tasks.create_task(self._guard.run()),
                 tasks.create_task(self._waiting.run()),
+                tasks.create_task(self._decisions.run()),
+                tasks.create_task(self._caching.keeper.run()),
+                tasks.create_task(self._audit.run()),
                 tasks.create_task(watch.run(self._settings.policy_poll_s)),
             )
             await stop.wait()
@@ -144,7 +200,12 @@ class Worker:
             for task in beside:
                 task.cancel()
         await self._opa.close()
+        await self._detector.close()
+        await self._moderators.close()
+        if self._asker:
+            await self._asker.close()
         await self._lasting.close()
+        self._audit.close()
         self._status.close()
         log.info(Event.STOPPED)
 
@@ -173,6 +234,16 @@ async def counting(settings: Settings, meter: PrometheusMeter) -> AsyncGenerator
 
 
 @asynccontextmanager
+async def keeping(settings: Settings) -> AsyncGenerator[Answers]:
+    """Have a place for answers: a shared one, if there is a server. Raises: ValueError, OSError."""
+    if not settings.redis:
+        yield MemoryAnswers()
+        return
+    async with open_answers(settings.redis.split()[0]) as answers:
+        yield answers
+
+
+@asynccontextmanager
 async def banning(settings: Settings) -> AsyncGenerator[Bans]:
     """Have a place for bans: a shared one, if there is a server. Raises: ValueError, OSError."""
     if not settings.redis:
@@ -186,8 +257,12 @@ async def work() -> int:
     """Run one worker; return its exit code."""
     try:
         settings, meter = Settings.read(), PrometheusMeter()
-        async with counting(settings, meter) as counters, banning(settings) as bans:
-            await Worker(settings, meter, counters, bans).run()
+        async with (
+            counting(settings, meter) as counters,
+            banning(settings) as bans,
+            keeping(settings) as answers,
+        ):
+            await Worker(settings, meter, Stores(counters, bans, answers)).run()
     except (PolicyError, SettingsError, OSError, RuntimeError, ValueError) as exc:
         log.error(Event.GAVE_UP, reason=str(exc))
         return 1

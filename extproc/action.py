@@ -1,13 +1,22 @@
 """From decisions to what Envoy is to do: pure values, carried out by `wire.py`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from extproc import errors
 from extproc.decision import Deny, Judged, Pause, Relay, Reply
 from extproc.filter import AnswerMode
-from extproc.request import Model, Payload, Request, Route, Scalar
+from extproc.request import (
+    Hedge,
+    Model,
+    Payload,
+    Request,
+    Route,
+    Scalar,
+    Tries,
+    tell_fallback,
+)
 
 NAMESPACE = "headgate"
 """Dynamic metadata that settle reads back from the access logs."""
@@ -16,13 +25,34 @@ USAGE_NAMESPACE = "headgate.usage"
 ENDPOINT_NAMESPACE = "envoy.lb"
 ENDPOINT_KEY = "x-gateway-destination-endpoint"
 """Endpoint Picker Protocol (proposal 004): as header and as metadata, with the same value."""
+SERVED_KEY = "x-gateway-destination-endpoint-served"
+"""The same protocol, the other way: what the data plane has chosen of them."""
+PREFILLER_HEADER = "x-prefiller-host-port"
+"""Where an engine gets a computed prompt from: as llm-d's routing proxy reads it."""
 POOL_HEADER = "x-headgate-pool"
 """Selects the Envoy route, and with it the cluster. Clients' copies are stripped at the listener."""
 MODEL_HEADER = "x-headgate-model"
 TRACK_HEADER = "x-headgate-track"
 """For routes of others, such as Istio's VirtualService, and for engines: what was resolved."""
 
-Metadata = Mapping[str, Mapping[str, Scalar]]
+TRIES_NAMESPACE = "headgate.tries"
+"""Dynamic metadata by which Envoy chooses the pool of each attempt, and `dataplane/upstream.lua`
+makes the request fit for it."""
+TRIES_HEADER = "x-headgate-tries"
+"""Selects the route on which several pools are tried: `sent` or `unsent`."""
+RETRIES_HEADER = "x-envoy-max-retries"
+RETRY_HEADER = "x-envoy-retry-on"
+"""Adds to what its route is tried again for."""
+PATIENCE_HEADER = "x-envoy-upstream-rq-per-try-timeout-ms"
+"""How long the first try is alone, on routes that hedge."""
+
+MOST_OWN = 4
+"""Attempts in the first pool, as without alternatives."""
+MOST_TRIES = 8
+"""Attempts in all: `dataplane/render.py` knows it too."""
+
+Tree = Scalar | Sequence["Tree"] | Mapping[str, "Tree"]
+Metadata = Mapping[str, Mapping[str, Tree]]
 
 MESSAGES_PATH = "/v1/messages"
 """Here, and below, clients read errors in Anthropic's shape. `dataplane/replies.py` knows it too."""
@@ -77,24 +107,84 @@ def admit(request: Request, answer: AnswerMode, policy: str) -> Admit:
 
 def forward(request: Request, policy: str) -> Forward:
     """Build what goes upstream."""
-    endpoints = ",".join(request.fact(Route).endpoints)
-    model = request.fact(Model)
+    route = request.fact(Route)
+    model, body = request.fact(Model), request.fact(Payload).raw
+    tries = request.find(Tries)
+    # A filter that has changed the beginning since would have it cut off in the wrong place.
+    if tries and not body.startswith(tries.head):
+        tries = None
+    attempts = line_up(model.pool, route.endpoints, tries)
+    endpoints = ",".join(endpoint for _, endpoint in attempts if endpoint)
+    metadata: dict[str, Mapping[str, Tree]] = {
+        NAMESPACE: {**request.witness(), "policy": policy},
+        ENDPOINT_NAMESPACE: {ENDPOINT_KEY: endpoints},
+    }
+    set_headers = {
+        POOL_HEADER: model.pool,
+        MODEL_HEADER: model.name,
+        TRACK_HEADER: model.track,
+        ENDPOINT_KEY: endpoints,
+        "traceparent": request.traceparent,
+    }
+    if route.prefiller:
+        set_headers[PREFILLER_HEADER] = route.prefiller
+    if tries:
+        pools = [pool for pool, _ in attempts]
+        metadata[TRIES_NAMESPACE] = tell_tries(model, pools, tries, len(body))
+        set_headers[TRIES_HEADER] = "sent" if tries.may_resend else "unsent"
+        set_headers[RETRIES_HEADER] = str(len(pools) - 1)
+    elif route.may_resend:
+        set_headers[RETRY_HEADER] = "reset"
+    if hedge := request.find(Hedge):
+        set_headers[PATIENCE_HEADER] = str(hedge.after_ms)
+        set_headers[RETRIES_HEADER] = "1"  # each one more would be asked besides
     return Forward(
-        metadata={
-            NAMESPACE: {**request.witness(), "policy": policy},
-            ENDPOINT_NAMESPACE: {ENDPOINT_KEY: endpoints},
-        },
-        body=request.fact(Payload).raw,
-        set_headers={
-            POOL_HEADER: model.pool,
-            MODEL_HEADER: model.name,
-            TRACK_HEADER: model.track,
-            ENDPOINT_KEY: endpoints,
-            "traceparent": request.traceparent,
-        },
+        metadata=metadata,
+        body=body,
+        set_headers=set_headers,
         # A state without its parent means nothing (W3C Trace Context 3.4).
         remove_headers=SECRETS if request.keeps_trace else (*SECRETS, "tracestate"),
     )
+
+
+def line_up(pool: str, endpoints: Sequence[str], tries: Tries | None) -> Sequence[tuple[str, str]]:
+    """Name pool and endpoint of each attempt. Envoy takes, in each pool, the next of the endpoints
+    that it has; a service elsewhere has none."""
+    own = [(pool, endpoint) for endpoint in endpoints]
+    if tries is None:
+        return own
+    others = [
+        (each.model.pool, endpoint)
+        for each in tries.alternatives
+        for endpoint in each.endpoints or ("",)
+    ]
+    return [*own[:MOST_OWN], *others][:MOST_TRIES]
+
+
+def tell_tries(
+    first: Model, pools: Sequence[str], tries: Tries, body_bytes: int
+) -> Mapping[str, Tree]:
+    """Write down all that Envoy needs to go on alone. What it will say of an alternative takes the
+    place of what is said of the first model: limits and ledger bill what has served."""
+    return {
+        "priority_groups": [{"name": pool} for pool in pools],
+        "head_bytes": len(tries.head),
+        "tail_bytes": body_bytes - len(tries.head),
+        "pools": {
+            each.model.pool: {
+                "head": each.head.decode(),
+                "facts": {
+                    "price": "",
+                    **each.model.witness(),
+                    "fallback": tell_fallback(tries.source, "failed"),
+                    "requested_model": tries.source,
+                    "picked_pool": first.pool,
+                    "picked_model": first.name,
+                },
+            }
+            for each in tries.alternatives
+        },
+    }
 
 
 def hand_over(request: Request, relay: Relay, policy: str) -> HandOver:
@@ -123,12 +213,17 @@ def stop(judged: Judged, policy: str) -> Answer:
                 headers["allow"] = deny.allow
             if kind.status == 401:  # RFC 9110 11.6.1 asks for a challenge
                 headers["www-authenticate"] = "Bearer"
+            known.update(deny.witness)
             known["deny"] = kind.code
             body = error_body(judged.request, deny)
             return Answer(kind.status, body, kind.code, headers, {NAMESPACE: known})
-        case Reply(body, content_type):
-            headers = {"content-type": content_type}
-            return Answer(200, body, "headgate_reply", headers, {NAMESPACE: known})
+        case Reply(body, content_type, more, witness, usage):
+            headers = {"content-type": content_type, **more}
+            # What its body says of usage was counted where an engine was asked.
+            told = {NAMESPACE: {**known, **witness, "reply": True}}
+            if usage:
+                told[USAGE_NAMESPACE] = {**usage}
+            return Answer(200, body, "headgate_reply", headers, told)
         case Relay() | Pause() | None:
             raise AssertionError("only a request that ends here is answered here")
 

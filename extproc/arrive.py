@@ -14,6 +14,8 @@ TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-
 HEADERS = (
     *(":method", ":path", "x-request-id", "traceparent"),
     *("authorization", "x-api-key", "x-tenant-id", "x-project-id", "x-routing-strategy"),
+    *("x-session-affinity", "x-claude-code-session-id", "session-id"),
+    *("x-headgate-explain", "cache-control"),
     *("content-type", "content-encoding", "content-length"),
     *TIMEOUTS,
 )

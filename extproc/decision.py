@@ -22,6 +22,8 @@ class Deny(msgspec.Struct, frozen=True):
     """More of them, such as what is left of a limit."""
     limit: Mapping[str, object] | None = None
     """The limit that was met, for programs: a member of the error body."""
+    witness: Mapping[str, Scalar] = msgspec.field(default_factory=dict[str, Scalar])
+    """What settle is to know besides. The client is not told."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -29,6 +31,11 @@ class Reply(msgspec.Struct, frozen=True):
 
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    witness: Mapping[str, Scalar] = msgspec.field(default_factory=dict[str, Scalar])
+    """What settle is to know besides, or instead, of what the facts say."""
+    usage: Mapping[str, Scalar] = msgspec.field(default_factory=dict[str, Scalar])
+    """Tokens to be billed, by the names in `Outcome.tokens`; empty: none."""
 
 
 class Relay(msgspec.Struct, frozen=True):
@@ -100,6 +107,10 @@ class Outcome(msgspec.Struct, frozen=True):
     """It has not ended: Envoy only says that it still runs."""
     client_ip: str = ""
     """Where it came from, as Envoy sees it; of refusals only, for nobody else asks."""
+    served: str = ""
+    """The endpoint that answered, where it is known."""
+    latency_s: float = 0.0
+    """From its decision to its end; 0 is not known."""
 
     def tokens(self, name: str) -> int | None:
         """Read `prompt_tokens`, `completion_tokens` or `cached_tokens`; None is what nobody said."""

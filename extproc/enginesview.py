@@ -33,15 +33,13 @@ from extproc.routing.candidate import Candidate
 from extproc.routing.condition import Condition
 from extproc.routing.health import Watchdog
 from extproc.routing.prefixes import BLOCK_TOKENS, Prefixes
-from extproc.routing.standing import Standing
+from extproc.routing.suspects import ALIVE, Suspects
 from telemetry.logs import Event, EventLog
 
 TICK_S = 1.0
 """How often leases are looked at, warmth is worked out anew, and counts are told."""
 STALE_S = 1.5
 """Seven looks should have come by then; of an engine without metrics, one."""
-KEPT_S = 0.1
-"""How long an answer of `candidates` may stand while something is wrong in its pool."""
 
 Entries = Sequence[tuple[str, Candidate]]
 """One endpoint in each pool it belongs to."""
@@ -58,10 +56,7 @@ class PoolView:
     candidates: dict[str, Candidate] = field(default_factory=dict[str, Candidate])
     """Those that are ready."""
     ready: list[Candidate] = field(default_factory=list[Candidate])
-    well: list[Candidate] = field(default_factory=list[Candidate])
-    """Of those, the ones that answer: a list that is replaced, never changed."""
-    until_s: float = -inf
-    """When `well` must be worked out anew."""
+    """The same, as a list that is replaced, never changed."""
     prefixes: Prefixes = field(default_factory=Prefixes)
 
 
@@ -85,12 +80,14 @@ class EnginesView:
         self._by_endpoint: dict[str, list[tuple[str, Candidate]]] = {}
         self._members = Members({})
         self._known = frozenset[str]()
-        self._standing = Standing()
+        self._suspects = Suspects()
         self._flights = Flights()
         self._heard_s: dict[str, float] = {}
         """Time of the last look at each endpoint: one that is told twice counts once."""
         self._looked_s: dict[str, float] = {}
         """The same, and for those that nobody has looked at, when they were heard of."""
+        self._failing: set[str] = set()
+        """Those whose last look found no answer."""
         self._link: Link | None = None
         self._was_up = False
         self._is_stale = False
@@ -110,18 +107,21 @@ class EnginesView:
         if view is None:
             return ()
         now = self._clock()
-        if now >= view.until_s:
-            view.well = self._standing.keep(view.ready, now)
-            doubtful = self._standing.doubts(view.candidates)
-            view.until_s = now + KEPT_S if doubtful else inf
-        return self._watchdog.keep(pool, view.well, now, model, len(view.ready) - len(view.well))
+        return self._suspects.keep(self._watchdog.keep(pool, view.ready, now, model), now)
 
     def knows(self, endpoint: str) -> bool:
         """Whether it is a member of any pool, ready or not."""
         return endpoint in self._known
 
     def conditions(self, pool: str) -> Mapping[str, tuple[Condition, Sequence[str]]]:
-        return self._watchdog.states(pool, self._clock())
+        now = self._clock()
+        states, doubted = self._watchdog.states(pool, now), self._suspects.of(now)
+        if not doubted:
+            return states
+        return {
+            name: (condition, (*reasons, "suspect") if name in doubted else reasons)
+            for name, (condition, reasons) in states.items()
+        }
 
     def prefixes(self, pool: str) -> Prefixes:
         view = self._pools.get(pool)
@@ -172,7 +172,7 @@ class EnginesView:
         now = self._clock()
         for endpoint in self._flights.expire(now):
             self._recount(endpoint)
-        self._standing.expire(now)
+        self._suspects.expire(now)
         for endpoint, entries in self._by_endpoint.items():
             for pool, candidate in entries:
                 candidate.warmth = self._watchdog.warmth(pool, endpoint, now)
@@ -180,15 +180,17 @@ class EnginesView:
         self._judge_age(now)
 
     def _tell_healthy(self) -> None:
+        now = self._clock()
         for name, view in self._pools.items():
-            self._tell(name, sum(self._standing.is_well(e) for e in view.candidates))
+            self._tell(name, len(self._watchdog.keep(name, view.ready, now)))
 
     def _judge_age(self, now_s: float) -> None:
-        """Tell of how many well ones nothing new is heard. Where nobody ever watched, nobody is missed."""
+        """Tell of how many that answered nothing new is heard. Where nobody ever watched, nobody is
+        missed."""
         if not self._was_up:
             return
-        looked, is_well = self._looked_s, self._standing.is_well
-        stale = sum(looked[e] < now_s - STALE_S and is_well(e) for e in self._by_endpoint)
+        answering = self._by_endpoint.keys() - self._failing
+        stale = sum(self._looked_s[each] < now_s - STALE_S for each in answering)
         self._tell_stale(stale)
         if (stale > 0) != self._is_stale:
             self._is_stale = stale > 0
@@ -222,8 +224,8 @@ class EnginesView:
             for gone in was.keys() - {member.endpoint for member in members}:
                 view.prefixes.forget(gone)
             view.ready = list(view.candidates.values())
-            view.until_s = -inf
-        self._standing.keep_only(self._by_endpoint)
+        self._suspects.keep_only(self._by_endpoint)
+        self._failing.intersection_update(self._by_endpoint)
         self._looked_s = {e: self._looked_s.get(e, now) for e in self._by_endpoint}
         self._heard_s = {e: at_s for e, at_s in self._heard_s.items() if e in self._by_endpoint}
         for endpoint in before.keys() - self._by_endpoint.keys():
@@ -256,14 +258,11 @@ class EnginesView:
             self._flights.look(endpoint, look.at_s)
             self._take(look, entries)
             self._recount(endpoint)
-        if self._standing.look(look):
-            self._changed(endpoint)
-            is_well = self._standing.is_well(endpoint)
-            event = Event.ENDPOINT_HEALTHY if is_well else Event.ENDPOINT_UNHEALTHY
-            log.warning(event, endpoint=endpoint, fault=look.fault)
+        (self._failing.discard if look.fault in ALIVE else self._failing.add)(endpoint)
+        self._suspects.look(look)
         now = self._clock()
         for pool, _ in entries:
-            self._watchdog.look(pool, look, now)
+            self._watchdog.look(pool, look, now, self._flights.tally(endpoint).in_flight)
 
     def _take(self, look: Look, entries: Entries) -> None:
         for pool, candidate in entries:
@@ -292,8 +291,7 @@ class EnginesView:
         if endpoint := self._flights.end(ended.key, now):
             self._recount(endpoint)
         for failed in ended.failed:
-            self._standing.suspect(failed, now)
-            self._changed(failed)
+            self._suspects.failed(failed, now)
         self._watchdog.ended(ended, now)
 
     def _recount(self, endpoint: str) -> None:
@@ -303,11 +301,6 @@ class EnginesView:
             candidate.in_flight_tokens = tally.in_flight_tokens
             candidate.unseen = len(tally.unseen)
             candidate.unseen_tokens = tally.unseen_tokens
-
-    def _changed(self, endpoint: str) -> None:
-        """Work out anew who may be picked, in the pools of this endpoint."""
-        for pool, _ in self._by_endpoint.get(endpoint, ()):
-            self._pools[pool].until_s = -inf
 
     def _store(self, stored: Stored) -> None:
         view = self._pools.get(stored.pool)

@@ -7,8 +7,12 @@ A refusal is a value (`decision.Deny` carrying a `Reason`); a fault is an except
     +-- PolicyError          the policy cannot be served; raised while loading, never while serving
     +-- ConditionError       an expression of the policy is none, or has no value for this request
     +-- AuthorityError       the policy's authority gave no ruling
+    +-- AskError             another model, asked on a client's behalf, gave no answer
+    +-- DetectorError        what finds names in texts gave no answer, or none in time
+    +-- EmbeddingError       a text got no vector, or none in time
     +-- CountersFaultError   what counts against limits gave no answer, or none in time
     +-- WireError            Envoy and we disagree about the protocol; the RPC is aborted
+    |   +-- AnswerFirstError  an answer came that no request of ours led to
     +-- DownstreamGoneError  the stream ended before we had answered; nothing to do but leave
 """
 
@@ -37,6 +41,18 @@ class AuthorityError(HeadgateError):
     """No ruling: it came too late, or there is no sense in it. The message is for the operator."""
 
 
+class AskError(HeadgateError):
+    """No answer from the gateway's own door, or none in time."""
+
+
+class DetectorError(HeadgateError):
+    """No findings: they came too late, or there is no sense in them. Never holds what was asked."""
+
+
+class EmbeddingError(HeadgateError):
+    """No vector for a text, or none in time."""
+
+
 class CountersFaultError(HeadgateError):
     """No answer from the counters. What was asked may have been done: ask again by the same key."""
 
@@ -47,6 +63,10 @@ class WireError(HeadgateError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class AnswerFirstError(WireError):
+    """Not the request came first but an answer: a filter of Envoy's before ours has refused it."""
 
 
 class DownstreamGoneError(HeadgateError):
@@ -98,7 +118,11 @@ class Reason(Enum):
         "unsupported_parameter", 400, "invalid_request_error", "client", retry=False
     )
     MODALITY = Kind("unsupported_modality", 400, "invalid_request_error", "client", retry=False)
+    OPERATION = Kind("unsupported_operation", 400, "invalid_request_error", "client", retry=False)
     CONTEXT = Kind("context_length_exceeded", 400, "invalid_request_error", "client", retry=False)
+    PERSONAL = Kind("personal_data", 400, "invalid_request_error", "client", retry=False)
+    CONTENT_BLOCKED = Kind("content_blocked", 400, "invalid_request_error", "client", retry=False)
+    INJECTION = Kind("prompt_injection", 403, "permission_error", "client", retry=False)
     MISSING_KEY = Kind("missing_api_key", 401, "authentication_error", "client", retry=False)
     INVALID_KEY = Kind("invalid_api_key", 401, "authentication_error", "client", retry=False)
     TWO_CREDENTIALS = Kind("two_credentials", 401, "authentication_error", "client", retry=False)
@@ -108,6 +132,7 @@ class Reason(Enum):
     EXPIRED_TOKEN = Kind("expired_token", 401, "authentication_error", "client", retry=False)
     UNKNOWN_IDENTITY = Kind("unknown_identity", 403, "permission_error", "client", retry=False)
     WIDENED = Kind("identity_mismatch", 403, "permission_error", "client", retry=False)
+    EGRESS = Kind("egress_forbidden", 403, "permission_error", "client", retry=False)
     MODEL_FORBIDDEN = Kind("model_forbidden", 403, "permission_error", "client", retry=False)
     ACCESS_DENIED = Kind("access_denied", 403, "permission_error", "client", retry=False)
     UNKNOWN_URL = Kind("unknown_url", 404, "invalid_request_error", "client", retry=False)
@@ -119,12 +144,15 @@ class Reason(Enum):
     RATE_LIMIT = Kind("rate_limit_exceeded", 429, "rate_limit_error", "client", retry=True)
     ABOVE_LIMIT = Kind("request_above_limit", 429, "rate_limit_error", "client", retry=False)
     BUDGET = Kind("insufficient_quota", 429, "insufficient_quota", "client", retry=False)
+    SATURATED = Kind("engines_saturated", 429, "rate_limit_error", "client", retry=True)
     BANNED = Kind("client_banned", 429, "rate_limit_error", "client", retry=False)
     LONG_PROMPT = Kind("prompt_too_long", 429, "rate_limit_error", "client", retry=False)
     FAULT = Kind("internal_error", 500, "server_error", "gateway", retry=True)
     OVERLOADED = Kind("gateway_overloaded", 503, "server_error", "gateway", retry=True)
     NO_ISSUER_KEYS = Kind("issuer_unavailable", 503, "server_error", "gateway", retry=True)
     NO_LIMITS = Kind("limits_unavailable", 503, "server_error", "gateway", retry=True)
+    NO_DETECTOR = Kind("detector_unavailable", 503, "server_error", "gateway", retry=True)
+    NO_MODERATOR = Kind("moderation_unavailable", 503, "server_error", "gateway", retry=True)
     NO_ENDPOINT = Kind("no_endpoint", 503, "server_error", "engine", retry=True)
 
 
@@ -133,7 +161,11 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.INVALID_REQUEST: "Correct the field that the message names.",
         Reason.FORBIDDEN_PARAMETER: "Leave the parameter out that the message names.",
         Reason.MODALITY: "Send what the model takes, or pick another one.",
+        Reason.OPERATION: "Use another operation, or another model.",
         Reason.CONTEXT: "Shorten the conversation, or ask for a shorter answer.",
+        Reason.PERSONAL: "Leave the personal data out that the message names by its kind and place.",
+        Reason.CONTENT_BLOCKED: "Say it otherwise; the message names the rule and the category.",
+        Reason.INJECTION: "Leave out what orders the model about; the message names the place.",
         Reason.MISSING_KEY: "Send `Authorization: Bearer KEY`, or `x-api-key: KEY`.",
         Reason.INVALID_KEY: "Check the key; it may have been revoked.",
         Reason.TWO_CREDENTIALS: "Send one credential only.",
@@ -143,6 +175,7 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.EXPIRED_TOKEN: "Get a fresh token.",
         Reason.UNKNOWN_IDENTITY: "Ask for your tenant or project to be set up here.",
         Reason.WIDENED: "Leave `X-Tenant-ID` and `X-Project-ID` out, or name your own.",
+        Reason.EGRESS: "Leave out what the message names, or pick a model that is served here.",
         Reason.MODEL_FORBIDDEN: "Pick a model from `GET /v1/models`, or ask for access.",
         Reason.ACCESS_DENIED: "The message names the rule; ask whoever runs this gateway.",
         Reason.UNKNOWN_URL: "Check the path: [api.md](api.md) lists what is served.",
@@ -154,12 +187,15 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.RATE_LIMIT: "Wait for `Retry-After`; the message names the limit.",
         Reason.ABOVE_LIMIT: "Ask for less at once: no wait makes room for that much.",
         Reason.BUDGET: "Wait for the next period, or ask for a larger budget.",
+        Reason.SATURATED: "Wait for `Retry-After`; requests of a higher priority go first.",
         Reason.BANNED: "Correct what was refused before; `Retry-After` says when the ban ends.",
         Reason.LONG_PROMPT: "Send shorter prompts until the time that the message names.",
         Reason.FAULT: "Try again; report the request id if it lasts.",
         Reason.OVERLOADED: "Wait for `Retry-After`, then try again.",
         Reason.NO_ISSUER_KEYS: "Wait for `Retry-After`, then try again.",
         Reason.NO_LIMITS: "Wait for `Retry-After`, then try again.",
+        Reason.NO_DETECTOR: "Wait for `Retry-After`, then try again.",
+        Reason.NO_MODERATOR: "Wait for `Retry-After`, then try again.",
         Reason.NO_ENDPOINT: "Wait for `Retry-After`, then try again.",
     }
 )

@@ -46,7 +46,8 @@ class BodyTransform(Protocol):
         ...
 
     def finish(self) -> bytes:
-        """Return what is still held back. Called once, after the last `feed`."""
+        """Return what is still held back. Called once, after the last `feed`; and again after each
+        `wait`, while there is something to be waited for."""
         ...
 
     waits: bool = False
@@ -55,6 +56,11 @@ class BodyTransform(Protocol):
     async def wait(self) -> None:
         """Wait for it."""
         return
+
+    def patience_s(self) -> float | None:
+        """Say for how long it is content with silence: then it wants a `feed(b"")`, to let out what it
+        has held long enough. None: for ever. Heeded in DUPLEX, where bytes may go out at any time."""
+        return None
 
 
 class Filter(Protocol):

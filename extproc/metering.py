@@ -55,6 +55,30 @@ class PrometheusMeter:
                 if amount := getattr(limit, kind):
                     self.metrics.limit_amounts.add(limit.name, kind, amount=amount * scale)
 
+    def looked(self, result: str, reason: str) -> None:
+        self.metrics.cache.add(result, reason)
+
+    def kept(self, result: str, size: int, seconds: float) -> None:
+        self.metrics.cache_answers.add(result)
+        self.metrics.cache_cpu.add(amount=seconds)
+        if size:
+            self.metrics.cache_bytes.add(amount=size)
+
+    def evicted(self, count: int) -> None:
+        self.metrics.cache_evicted.add(amount=count)
+
+    def found(self, kind: str, action: str, count: int) -> None:
+        self.metrics.pii.add(kind, action, amount=count)
+
+    def attacked(self, family: str, speaker: str, action: str) -> None:
+        self.metrics.firewall.add(family, speaker, action)
+
+    def moderated(self, rule: str, where: str, action: str) -> None:
+        self.metrics.moderated.add(rule, where, action)
+
+    def asked(self, service: str, result: str) -> None:
+        self.metrics.moderators.add(service, result)
+
     def banned(self, case: Case) -> None:
         result = "shadowed" if case.shadow else "enforced"
         self.metrics.bans.add(case.barred.value, kind_of(case.subject), result)

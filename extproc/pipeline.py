@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Sequence
 from functools import partial
 
-from extproc.decision import Deny, Judged, Outcome, Pause, Wait
+import msgspec
+
+from extproc.decision import Decision, Deny, Judged, Outcome, Pause, Reply, Wait
 from extproc.errors import PolicyError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.ports import Meter
@@ -54,8 +56,25 @@ class Pipeline:
                 go_on = partial(self._go_on, decision, filters[index:], request)
                 return Judged(request, Pause(decision.most_s, go_on))
             else:
-                return Judged(request, decision)
+                return await self._stop(each, request, decision)
         return Judged(request, None)
+
+    async def _stop(self, each: Filter, request: Request, decision: Decision) -> Judged:
+        """End here. A reply is rewritten as an engine's answer would be, by the filters before it."""
+        assert not isinstance(decision, Request | Wait)
+        if isinstance(decision, Reply):
+            before = self._filters[: self._filters.index(each)]
+            outer = [one for one in self._rewriting if one in before]
+            try:
+                found = [one for each in outer if (one := each.transform(request))]
+                body = await pass_whole(decision.body, found) if found else b""
+            except Exception as exc:
+                self._meter.filter_fault(each.name)
+                log.error(Event.FILTER_FAULT, exc, filter=each.name, request_id=request.request_id)
+                return Judged(request, Deny(Reason.FAULT, "The gateway could not answer."))
+            if found:
+                decision = msgspec.structs.replace(decision, body=body)
+        return Judged(request, decision)
 
     async def _go_on(self, wait: Wait, filters: Sequence[Filter], request: Request) -> Judged:
         """Wait, and go on behind the filter that asked for it. It may ask again."""
@@ -69,7 +88,7 @@ class Pipeline:
             return Judged(
                 request, Pause(decision.most_s, partial(self._go_on, decision, filters, request))
             )
-        return Judged(request, decision)
+        return await self._stop(filters[0], request, decision)
 
     def _mend(self, each: Filter, request: Request, fault: Exception) -> Request | Deny:
         self._meter.filter_fault(each.name)
@@ -108,6 +127,17 @@ class Pipeline:
             self._meter.filter_fault(each.name)
             key = outcome.witness.get("settle_key", "")
             log.error(Event.SETTLE_FAULT, exc, filter=each.name, settle_key=key)
+
+
+async def pass_whole(body: bytes, transforms: Sequence[BodyTransform]) -> bytes:
+    """Let transforms rewrite an answer that is there in one piece."""
+    for transform in transforms:
+        data = transform.feed(body)
+        while transform.waits:
+            await transform.wait()
+            data += transform.feed(b"")
+        body = data + transform.finish()
+    return body
 
 
 def overrides(method: object, default: object) -> bool:

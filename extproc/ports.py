@@ -12,6 +12,7 @@ from extproc.routing.candidate import Candidate
 from extproc.routing.condition import Condition
 from extproc.routing.prefixes import Prefixes
 from extproc.routing.record import DecisionRecord
+from extproc.safety.pii.finding import Finding
 
 
 class Meter(Protocol):
@@ -39,6 +40,57 @@ class LimitMeter(Protocol):
 
     def counted(self, ratio: float, model: str, counted_by: str) -> None:
         """Note how a count of ours compares with the engine's: 1.0 is right."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds in texts what no pattern can: names."""
+
+    async def find(self, texts: Sequence[str]) -> Sequence[Sequence[Finding]]:
+        """Find them in each text, in code points. Raises: DetectorError."""
+        ...
+
+
+class PiiMeter(Protocol):
+    """Numbers about personal data."""
+
+    def found(self, kind: str, action: str, count: int) -> None:
+        """Count values by their type and by what was done with them."""
+        ...
+
+
+class FirewallMeter(Protocol):
+    """Numbers about attacks on models."""
+
+    def attacked(self, family: str, speaker: str, action: str) -> None:
+        """Count a request by what the worst of it is, who said that, and what was done."""
+        ...
+
+
+class CacheMeter(Protocol):
+    """Numbers about answers that are kept."""
+
+    def looked(self, result: str, reason: str) -> None:
+        """Count a request: `hit` and its kind, `miss`, `bypass` and why, or a `fault`."""
+        ...
+
+    def kept(self, result: str, size: int, seconds: float) -> None:
+        """Count an answer by what became of it: `kept`, `unfit`, `dropped` or `fault`; its bytes, and
+        the CPU time that reading it took."""
+        ...
+
+    def evicted(self, count: int) -> None: ...
+
+
+class ModerationMeter(Protocol):
+    """Numbers about moderation."""
+
+    def moderated(self, rule: str, where: str, action: str) -> None:
+        """Count a request or an answer that a rule has something against, by what was done."""
+        ...
+
+    def asked(self, service: str, result: str) -> None:
+        """Count a question to a service: `ok` or `fault`."""
         ...
 
 

@@ -9,7 +9,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import HeaderMutation, Pro
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct, Value
 
-from extproc.action import Metadata
+from extproc.action import ENDPOINT_NAMESPACE, SERVED_KEY, Metadata, Tree
 from extproc.request import Scalar
 
 ATTRIBUTES = "envoy.filters.http.ext_proc"
@@ -42,6 +42,39 @@ def read_claims(message: ProcessingRequest) -> dict[str, object] | None:
     return verified[0] if len(verified) == 1 else None
 
 
+SUBSET_NAMESPACE = "envoy.lb.subset_hint"
+SUBSET_KEY = "x-gateway-destination-endpoint-subset"
+"""Endpoint Picker Protocol (proposal 004): which endpoints the data plane would accept."""
+
+
+def read_subset(message: ProcessingRequest) -> tuple[str, ...] | None:
+    """Read the endpoints to pick from, a list or text with commas; None when nothing is said."""
+    known = message.metadata_context.filter_metadata
+    if SUBSET_NAMESPACE not in known or SUBSET_KEY not in known[SUBSET_NAMESPACE].fields:
+        return None
+    said = known[SUBSET_NAMESPACE].fields[SUBSET_KEY]
+    listed = [each.string_value for each in said.list_value.values] or [said.string_value]
+    named = (each.strip() for text in listed for each in text.split(","))
+    return tuple(dict.fromkeys(each for each in named if each))
+
+
+def read_served(message: ProcessingRequest) -> str:
+    """Read which endpoint the data plane chose in the end; empty when it does not say."""
+    known = message.metadata_context.filter_metadata
+    if ENDPOINT_NAMESPACE not in known or SERVED_KEY not in known[ENDPOINT_NAMESPACE].fields:
+        return ""
+    return known[ENDPOINT_NAMESPACE].fields[SERVED_KEY].string_value
+
+
+def read_status(message: ProcessingRequest) -> int:
+    """Read `:status` of an answer's headers; 0 when it makes no sense."""
+    for header in message.response_headers.headers.headers:
+        if header.key == ":status":
+            text = header.raw_value.decode("latin-1") or header.value
+            return int(text) if text.isascii() and text.isdecimal() else 0
+    return 0
+
+
 def set_header(mutation: HeaderMutation, name: str, value: str) -> None:
     """Add one header to set. `raw_value`, because Envoy ignores `value` here."""
     added = mutation.set_headers.add().header
@@ -54,13 +87,25 @@ def set_metadata(struct: Struct, metadata: Metadata) -> None:
     for namespace, known in metadata.items():
         inner = struct.fields[namespace].struct_value.fields
         for name, value in known.items():
-            match value:
-                case str():
-                    inner[name].string_value = value
-                case bool():
-                    inner[name].bool_value = value
-                case _:
-                    inner[name].number_value = value
+            set_value(inner[name], value)
+
+
+def set_value(here: Value, value: Tree) -> None:
+    match value:
+        case str():
+            here.string_value = value
+        case bool():
+            here.bool_value = value
+        case int() | float():
+            here.number_value = value
+        case Mapping():
+            here.struct_value.SetInParent()
+            for name, member in value.items():
+                set_value(here.struct_value.fields[name], member)
+        case _:
+            here.list_value.SetInParent()
+            for item in value:
+                set_value(here.list_value.values.add(), item)
 
 
 class StructView(Mapping[str, Scalar]):

@@ -211,9 +211,14 @@ class Route(Fact, frozen=True):
     endpoints: Sequence[str]
     prefiller: str = ""
     """Where the first of them gets the computed prompt from; disaggregated pools only."""
+    rung: str = ""
+    """What the choice could be based on, see `routing/candidate.py`; empty where nobody chose."""
+    may_resend: bool = False
+    """Whether another endpoint may get it when one has got all of it and gave no answer."""
 
     def witness(self) -> Mapping[str, Scalar]:
-        return {"prefiller": self.prefiller} if self.prefiller else {}
+        known = {"prefiller": self.prefiller, "rung": self.rung}
+        return {name: value for name, value in known.items() if value}
 
 
 class Strip(Fact, frozen=True):
@@ -236,7 +241,7 @@ class Fallback(Fact, frozen=True):
     source: str
     """The public name of the model that was asked for."""
     reason: str
-    """`unavailable`, `saturated` or `budget`."""
+    """`unavailable`, `saturated`, `budget` or `egress`."""
 
     def witness(self) -> Mapping[str, Scalar]:
         return {

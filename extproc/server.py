@@ -1,6 +1,8 @@
 """The gRPC server of one worker: ext_proc, access logs, health, drain."""
 
 import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
 
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
@@ -8,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
 from extproc.errors import DownstreamGoneError, WireError
+from extproc.pipeline import Pipeline
 from extproc.ports import Meter
 from extproc.rpc.call import Call, Method
 from extproc.rpc.connection import Methods
@@ -23,9 +26,11 @@ log = EventLog(__name__)
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 ACCESS_LOG_SERVICE = "envoy.service.accesslog.v3.AccessLogService"
-HEALTH_SERVICES = ("", "liveness", "readiness", SERVICE)
+HEALTH_SERVICES = ("", "readiness", SERVICE)
 """The server as a whole, and the names the reference endpoint picker of the Gateway API inference
 extension answers to."""
+ALIVE_SERVICES = ("liveness",)
+"""Well while the process runs: one that drains is not to be killed for it."""
 
 DRAIN_S = 5.0
 """How long open decisions may take to finish. The slowest decide within milliseconds of their last
@@ -35,6 +40,8 @@ MESSAGE_BYTES = MAX_BODY_BYTES + 1024 * 1024
 """Largest message: a body, and what stands around it."""
 
 Process = Call[ProcessingRequest, ProcessingResponse]
+Life = Callable[[EnvoyStream, Pipeline, ByteBudget, Meter], Awaitable[None]]
+"""What becomes of one stream."""
 Collect = Call[StreamAccessLogsMessage, StreamAccessLogsResponse]
 
 
@@ -42,29 +49,42 @@ class Server:
     """One worker's server. `current.pipeline` may be swapped at any time: each stream reads it
     once, at its beginning."""
 
-    def __init__(self, current: CurrentPipeline, budget: ByteBudget, meter: Meter) -> None:
+    def __init__(
+        self,
+        current: CurrentPipeline,
+        budget: ByteBudget,
+        meter: Meter,
+        life: Life = serve,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._current = current
         self._budget = budget
         self._meter = meter
+        self._life = life
         self._draining = asyncio.Event()
-        self._health = Health(HEALTH_SERVICES)
-        self._listener = Listener({**self._methods(), **self._health.methods()}, MESSAGE_BYTES)
+        self.health = Health(HEALTH_SERVICES, ALIVE_SERVICES)
+        methods = {**self._methods(), **self.health.methods()}
+        self._listener = Listener(methods, MESSAGE_BYTES, tls)
 
     def _methods(self) -> Methods:
-        return {
-            f"/{SERVICE}/Process": Method(
-                self.process, ProcessingRequest.FromString, ProcessingResponse.SerializeToString
-            ),
-            f"/{ACCESS_LOG_SERVICE}/StreamAccessLogs": Method(
-                self.collect, self._read_entries, StreamAccessLogsResponse.SerializeToString
-            ),
-        }
+        """Access logs are for streams that are left early. Others see their own ends, and whoever
+        reaches them by the network must not be able to tell of other ones."""
+        process = Method(
+            self.process, ProcessingRequest.FromString, ProcessingResponse.SerializeToString
+        )
+        collect = Method(
+            self.collect, self._read_entries, StreamAccessLogsResponse.SerializeToString
+        )
+        methods: Methods = {f"/{SERVICE}/Process": process}
+        if self._life is serve:
+            methods = {**methods, f"/{ACCESS_LOG_SERVICE}/StreamAccessLogs": collect}
+        return methods
 
     async def process(self, call: Process) -> None:
         """Serve one HTTP request. Every exit but a finished one is an error: in full duplex an
         early OK would lose bytes silently, and elsewhere it would let the request through."""
         try:
-            await serve(EnvoyStream(call), self._current.pipeline, self._budget, self._meter)
+            await self._life(EnvoyStream(call), self._current.pipeline, self._budget, self._meter)
         except DownstreamGoneError as exc:
             raise CallError(Status.CANCELLED, "downstream is gone") from exc
         except WireError as exc:
@@ -100,14 +120,16 @@ class Server:
             self._meter.wire_fault("access_log")
             return StreamAccessLogsMessage()
 
-    async def start(self, listen: str) -> int:
-        """Listen, then say so. Return the port, for TCP. Raises: RuntimeError if it is taken."""
+    async def start(self, listen: str, *, ready: bool = True) -> int:
+        """Listen, then say so; `ready` is False when `health.serve` is to be called later. Return
+        the port, for TCP. Raises: RuntimeError if it is taken."""
         port = await self._listener.start(listen)
-        self._health.serve()
+        if ready:
+            self.health.serve()
         return port
 
-    async def drain(self) -> None:
-        """Send new requests elsewhere and let open decisions finish, for `DRAIN_S` at most."""
-        self._health.leave()
+    async def drain(self, grace_s: float = DRAIN_S) -> None:
+        """Send new requests elsewhere and let open streams finish, for `grace_s` at most."""
+        self.health.leave()
         self._draining.set()
-        await self._listener.drain(DRAIN_S)
+        await self._listener.drain(grace_s)

@@ -35,6 +35,8 @@ class Settings:
     replicas: int = 1
     """HEADGATE_REPLICAS: workers that share limits, which each of them divides by when it has to
     count alone."""
+    url: str = ""
+    """HEADGATE_URL: where Envoy listens for clients, for what the gateway asks on their behalf."""
     policy_poll_s: float = POLL_INTERVAL_S
     """HEADGATE_POLICY_POLL_S: how often the policy's files are looked at, in seconds."""
 
@@ -56,6 +58,7 @@ class Settings:
             max_held_bytes=int(held),
             redis=given.get("HEADGATE_REDIS", ""),
             replicas=replicas(given),
+            url=given.get("HEADGATE_URL", ""),
             policy_poll_s=policy_poll_s(given),
         )
 

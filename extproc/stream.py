@@ -8,7 +8,9 @@ answer, and its access log tells how it ended (`ledger/`). Only when a filter ha
 do we stay for it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +55,11 @@ class Stream(Protocol):
     @property
     def may_leave(self) -> bool:
         """False in FULL_DUPLEX_STREAMED, where an early end loses bytes without a word."""
+        ...
+
+    @property
+    def may_push(self) -> bool:
+        """Whether `replace` may be called between two chunks as well."""
         ...
 
     def chunks(self) -> AsyncIterator[Chunk]:
@@ -124,17 +131,83 @@ async def wait(stream: Stream, judged: Judged, spent: Stopwatch) -> Judged:
 
 async def rewrite(stream: Stream, transforms: list[BodyTransform]) -> None:
     """Pass the answer through, as the transforms change it, to its end or to theirs."""
-    async for chunk in stream.chunks():
-        data, over = chunk.data, False
-        for transform in transforms:
-            data = transform.feed(data)
+    arriving = Arriving(stream)
+    try:
+        early = b""
+        while chunk := await arriving.take(find_patience_s(transforms)):
+            data, over = await put_through(transforms, chunk)
+            if over and not chunk.last:
+                await arriving.close()
+                await stream.end(early + data)
+                return
+            if chunk is SILENCE and arriving.is_here:
+                early += data  # the stream already speaks of the next chunk
+                continue
+            if data or early or chunk is not SILENCE:
+                await stream.replace(early + data)
+                early = b""
+    finally:
+        await arriving.close()
+
+
+async def put_through(transforms: list[BodyTransform], chunk: Chunk) -> tuple[bytes, bool]:
+    """Return what is to go out, and whether that ends the answer."""
+    data, over = chunk.data, False
+    for transform in transforms:
+        data = transform.feed(data)
+        while transform.waits:
+            await transform.wait()
+            data += transform.feed(b"")
+        over = over or transform.over
+        if chunk.last or over:
+            data += transform.finish()
             while transform.waits:
                 await transform.wait()
-                data += transform.feed(b"")
-            over = over or transform.over
-            if chunk.last or over:
                 data += transform.finish()
-        if over and not chunk.last:
-            await stream.end(data)
-            return
-        await stream.replace(data)
+    return data, over
+
+
+def find_patience_s(transforms: list[BodyTransform]) -> float | None:
+    return min((s for each in transforms if (s := each.patience_s()) is not None), default=None)
+
+
+SILENCE = Chunk(b"", last=False)
+"""Stands for a chunk that did not come in time."""
+
+
+class Arriving:
+    """The chunks of an answer, and silences between them."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._chunks = stream.chunks()
+        self._may_push = stream.may_push
+        self._next: asyncio.Future[Chunk | None] | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the next chunk waits to be taken."""
+        return self._next is not None and self._next.done()
+
+    async def take(self, patience_s: float | None) -> Chunk | None:
+        """Return the next chunk, or SILENCE when none has come for so long; None at the end."""
+        if self._next is None:
+            if patience_s is None or not self._may_push:
+                return await anext(self._chunks, None)
+            # Not in a group: its faults are to come out as they are.
+            self._next = asyncio.ensure_future(self._take())  # noqa: TID251 - `close` ends it
+        await asyncio.wait({self._next}, timeout=patience_s)
+        if not self._next.done():
+            return SILENCE
+        coming, self._next = self._next, None
+        return coming.result()
+
+    async def _take(self) -> Chunk | None:
+        return await anext(self._chunks, None)
+
+    async def close(self) -> None:
+        """Wait for no more of them."""
+        if self._next is not None:
+            coming, self._next = self._next, None
+            coming.cancel()
+            with suppress(asyncio.CancelledError):
+                await coming

@@ -33,10 +33,18 @@ from extproc.action import Admit, Answer, Forward, HandOver, Metadata
 from extproc.arrive import arrive
 from extproc.budget import Held
 from extproc.decision import Deny
-from extproc.errors import DownstreamGoneError, WireError
+from extproc.errors import AnswerFirstError, DownstreamGoneError, WireError
 from extproc.filter import AnswerMode
-from extproc.protobuf import read_claims, read_client_ip, set_header, set_metadata
-from extproc.request import Request
+from extproc.protobuf import (
+    read_claims,
+    read_client_ip,
+    read_served,
+    read_status,
+    read_subset,
+    set_header,
+    set_metadata,
+)
+from extproc.request import Request, Subset
 from extproc.stream import Chunk
 
 PIECE_BYTES = 62_000
@@ -79,25 +87,35 @@ class EnvoyStream:
         self._in_trailers = False
         self._closes = False
         self._overrides = False
+        self._waiting: ProcessingRequest | None = None
+        self.status = 0
+        """Of the answer, once its headers were shown."""
+        self.served = ""
+        """The endpoint it came from, where Envoy tells."""
 
     async def head(self) -> Request:
-        message = await self._read("request_headers")
+        message = await self._read("request_headers", "response_headers")
         config = message.protocol_config
         if message.observability_mode:
             raise WireError("observability", "observability_mode is on: decisions would be ignored")
         self._request_mode = config.request_body_mode
         self._answer_mode = config.response_body_mode
+        if message.HasField("response_headers"):
+            self._waiting = message
+            raise AnswerFirstError("order", "an answer came where request_headers was awaited")
         self._bodyless = message.request_headers.end_of_stream
         early = config.send_body_without_waiting_for_header_response
         self._holds_head = self._request_mode == DUPLEX or (
             self._request_mode == ProcessingMode.STREAMED and early
         )
         headers = message.request_headers.headers.headers
-        return arrive(
+        request = arrive(
             [(h.key, h.raw_value.decode("latin-1") or h.value) for h in headers],
             read_client_ip(message),
             read_claims(message),
         )
+        subset = read_subset(message)
+        return request if subset is None else request.having(Subset(subset))
 
     async def admit(self, admit: Admit) -> None:
         self._admitted = admit.metadata
@@ -234,12 +252,18 @@ class EnvoyStream:
     def may_leave(self) -> bool:
         return DUPLEX not in (self._request_mode, self._answer_mode)
 
+    @property
+    def may_push(self) -> bool:
+        return self._answer_mode == DUPLEX
+
     async def chunks(self) -> AsyncIterator[Chunk]:
         """Yield body chunks; answer headers and trailers on the way."""
         ended = False
-        while message := await self._rpc.read():
+        while message := self._waiting or await self._rpc.read():
+            self._waiting = None
             match message.WhichOneof("request"):
                 case "response_headers":
+                    self.status, self.served = read_status(message), read_served(message)
                     reply = HeadersResponse(response=CommonResponse())
                     await self._rpc.write(ProcessingResponse(response_headers=reply))
                     if message.response_headers.end_of_stream:
@@ -257,6 +281,8 @@ class EnvoyStream:
                         yield Chunk(b"", last=True)
                     await self._rpc.write(ProcessingResponse(response_trailers=TrailersResponse()))
                     return
+                case "request_body" if self._request_mode == DUPLEX:
+                    pass  # its end once more: envoyproxy/envoy issue 46237, seen from 1.35 to 1.37
                 case "request_trailers":  # of a BUFFERED body, which was answered without them
                     await self._rpc.write(ProcessingResponse(request_trailers=TrailersResponse()))
                 case other:

@@ -18,10 +18,15 @@ from prometheus_client import disable_created_metrics
 
 from alerts.deliver import Deliverer
 from alerts.outbox import Outbox
+from audit import rooting
+from audit.collect import Collector
+from audit.journal import DIRECTORY
+from audit.store import audit_place
+from audit.trim import Trimmer, Trimming
 from ledger import roots
 from ledger.config import NAME, ConfigFile
 from ledger.costs import CostAlerts
-from ledger.database import Database, open_database
+from ledger.database import Database, new_database, open_database
 from ledger.disagreement import Teller
 from ledger.duty import Duty, attend, conclude
 from ledger.follow import follow
@@ -78,10 +83,11 @@ async def _run(options: argparse.Namespace) -> int:
                 closing(settler),
                 closing(open_database(where, writes=True)) as database,
                 closing(open_database(where)) as reader,
+                closing(new_database(audit_place(state, options.ledger))) as records,
             ):
                 _log.info(Event.READY, metrics=f"http://{options.metrics_host}:{port}/metrics")
                 config = ConfigFile(state / "run" / NAME)
-                beside = Beside(settler, database, reader, config, metrics)
+                beside = Beside(settler, database, reader, records, config, metrics)
                 complete = await beside.run(options, stop)
     if not complete:
         _log.warning(Event.DRAIN_INCOMPLETE)
@@ -114,6 +120,8 @@ class Beside:
     settler: Settler
     database: Database
     reader: Database
+    records: Database
+    """Of audit."""
     config: ConfigFile
     metrics: SettleMetrics
 
@@ -136,12 +144,13 @@ class Beside:
         state: Path = options.state
         config, outbox = self.config.current, Outbox(state / "alerts")
         signer = load_signer(state)
+        root_interval_s = options.root_interval_s or config().root_interval_s
         return [
             roots.Rooting(
                 self.database,
                 signer,
                 state / roots.FILE_NAME,
-                every_s=options.root_interval_s or config().root_interval_s,
+                every_s=root_interval_s,
             ),
             Reconciling(
                 self.reader,
@@ -155,6 +164,14 @@ class Beside:
                 Retainer(self.reader, self.database, signer, access_log(state)),
                 config,
                 self.metrics,
+            ),
+            Collector(self.records, state / DIRECTORY, self.metrics),
+            rooting.AuditRooting(
+                self.records, signer, state / rooting.FILE_NAME, every_s=root_interval_s
+            ),
+            Trimming(
+                Trimmer(self.records, signer),
+                lambda: None if config().audit.by_hand else config().audit.days,
             ),
         ]
 

@@ -64,6 +64,14 @@ class Retention(msgspec.Struct, frozen=True):
     """Nothing goes by itself, only with `headgate ledger trim`."""
 
 
+class Audit(msgspec.Struct, frozen=True):
+    """How long audit records are kept."""
+
+    days: int = 180
+    by_hand: bool = False
+    """Nothing goes by itself, only with `headgate audit trim`."""
+
+
 class Config(msgspec.Struct, frozen=True):
     """All of it."""
 
@@ -74,6 +82,7 @@ class Config(msgspec.Struct, frozen=True):
     cost_rules: tuple[CostRule, ...] = ()
     drift: Drift = Drift()
     retention: Retention = Retention()
+    audit: Audit = Audit()
     readers_of_all: frozenset[str] = frozenset()
     root_interval_s: float = 3600.0
     reconcile_interval_s: float = 20.0

@@ -71,7 +71,7 @@ def open_database(where: str | Path, *, writes: bool = False) -> Database:
 
     Reads only, unless `writes`; then a transaction keeps other writers out from its beginning.
     """
-    database = _database(where, writes=writes)
+    database = find_database(where, writes=writes)
     try:
         with database.transaction() as connection:
             check(connection, database.name)
@@ -83,10 +83,11 @@ def open_database(where: str | Path, *, writes: bool = False) -> Database:
 
 def new_database(where: str | Path) -> Database:
     """Like `open_database`, for a writer who brings the schema along: nothing need be there."""
-    return _database(where, writes=True)
+    return find_database(where, writes=True)
 
 
-def _database(where: str | Path, *, writes: bool) -> Database:
+def find_database(where: str | Path, *, writes: bool) -> Database:
+    """Prepare connections, whatever is there. Raises LedgerError."""
     try:
         url = (
             make_url(str(where))

@@ -90,7 +90,10 @@ class JournalWriter:
         Raises OSError when the disk is full or gone: then only Envoy's access log will tell of
         this request.
         """
-        line = self._encode(entry) + b"\n"
+        self.write(self._encode(entry) + b"\n", entry.at)
+
+    def write(self, line: bytes, at_s: float) -> None:
+        """Write one line, with its end. Raises OSError."""
         if self._torn:
             line = b"\n" + line  # ends the torn line, so that it spoils no other
         written = os.write(self._fd, line)
@@ -99,9 +102,17 @@ class JournalWriter:
         if self._torn:
             raise OSError(f"journal: {written} of {len(line)} bytes written")
         if self._begun_s is None:
-            self._begun_s = entry.at
-        if self._written >= self._roll_bytes or entry.at - self._begun_s >= ROLL_S:
+            self._begun_s = at_s
+        if self._written >= self._roll_bytes or at_s - self._begun_s >= ROLL_S:
             self._roll()
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk: milliseconds. From any thread. Raises OSError."""
+        fd = os.dup(self._fd)  # the file may be rolled meanwhile
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         os.close(self._fd)

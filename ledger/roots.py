@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from ledger.database import Database
 from ledger.signing import Signer
@@ -28,6 +28,18 @@ FILE_NAME = "ledger-roots.jsonl"
 
 _encode = msgspec.json.Encoder().encode
 _log = EventLog(__name__)
+
+
+class Tables(msgspec.Struct, frozen=True):
+    """Where chains and roots are kept."""
+
+    chain: Table = CHAIN
+    root: Table = ROOT
+    lock: Table = LEDGER
+    """Has one row; whoever changes chains holds it."""
+
+
+LEDGERS = Tables()
 
 
 class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -106,24 +118,26 @@ def standing(columns: Sequence[object]) -> Standing:
     )
 
 
-def standings(connection: Connection) -> tuple[Standing, ...]:
+def standings(connection: Connection, tables: Tables = LEDGERS) -> tuple[Standing, ...]:
     """Tell where every chain stands now."""
-    found = [standing(columns) for columns in connection.execute(select(CHAIN))]
+    found = [standing(columns) for columns in connection.execute(select(tables.chain))]
     return tuple(sorted(found, key=lambda chain: chain.tenant.encode()))
 
 
-def signed_entries(connection: Connection) -> int:
+def signed_entries(connection: Connection, tables: Tables = LEDGERS) -> int:
     """Tell up to which `seq` entries are signed; 0: none is."""
-    last = _last(connection)
+    last = _last(connection, tables.root)
     return 0 if last is None else read_document(last.document).entries
 
 
-def add_root(connection: Connection, signer: Signer, now_ms: int) -> Root | None:
+def add_root(
+    connection: Connection, signer: Signer, now_ms: int, tables: Tables = LEDGERS
+) -> Root | None:
     """Sign where the chains stand; None when that is what the last root says."""
     # Only one at a time, and none between two statements of a commit (SQLite sees to that itself).
-    connection.execute(select(LEDGER.c.version).with_for_update())
-    chains = standings(connection)
-    last = _last(connection)
+    connection.execute(select(tables.lock).with_for_update())
+    chains = standings(connection, tables)
+    last = _last(connection, tables.root)
     if last is None and not chains:
         return None
     if last is not None and read_document(last.document).chains == chains:
@@ -138,7 +152,7 @@ def add_root(connection: Connection, signer: Signer, now_ms: int) -> Root | None
     )
     text = _encode(document).decode()
     root = Root(document.id, now_ms, text, signer.sign(text), signer.key_id)
-    connection.execute(insert(ROOT).values(msgspec.structs.asdict(root)))
+    connection.execute(insert(tables.root).values(msgspec.structs.asdict(root)))
     return root
 
 
@@ -156,8 +170,10 @@ class Rooting:
         *,
         every_s: float = INTERVAL_S,
         clock: Callable[[], float] = time.time,
+        tables: Tables = LEDGERS,
     ) -> None:
         self.every_s = every_s
+        self._tables = tables
         self._database = database
         self._signer = signer
         self._file = file
@@ -168,7 +184,8 @@ class Rooting:
     def run(self) -> None:
         """Raises LedgerError, OSError."""
         with self._database.transaction() as connection:
-            root = add_root(connection, self._signer, round(self._clock() * 1000))
+            now_ms = round(self._clock() * 1000)
+            root = add_root(connection, self._signer, now_ms, self._tables)
         if root is not None:
             _log.info(Event.ROOT_SIGNED, root=root.id)
         self._catch_up()
@@ -178,10 +195,16 @@ class Rooting:
         if self._written is None:
             self._written = max((root.id for root in read_roots(self._file)), default=0)
         with self._database.transaction() as connection:
-            query = select(ROOT).where(ROOT.c.id > self._written).order_by(ROOT.c.id)
-            missing = [_root(row) for row in connection.execute(query)]
+            missing = roots_after(connection, self._written, self._tables)
         append(self._file, missing)
         self._written = max((root.id for root in missing), default=self._written)
+
+
+def roots_after(connection: Connection, id_: int, tables: Tables = LEDGERS) -> list[Root]:
+    """Read the roots that came after one; all of them after 0."""
+    root = tables.root
+    query = select(root).where(root.c.id > id_).order_by(root.c.id)
+    return [_root(row) for row in connection.execute(query)]
 
 
 def append(file: Path, roots: Sequence[Root]) -> None:
@@ -206,11 +229,11 @@ def read_roots(file: Path) -> Iterator[Root]:
                 continue
 
 
-def _last(connection: Connection) -> Root | None:
-    row = connection.execute(select(ROOT).order_by(ROOT.c.id.desc()).limit(1)).first()
+def _last(connection: Connection, table: Table) -> Root | None:
+    row = connection.execute(select(table).order_by(table.c.id.desc()).limit(1)).first()
     return None if row is None else _root(row)
 
 
-def _root(row: tuple[int, int, str, bytes, str]) -> Root:
+def _root(row: Sequence[Any]) -> Root:
     id_, at_ms, document, signature, key_id = row
     return Root(id_, at_ms, document, bytes(signature), key_id)

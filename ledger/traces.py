@@ -64,4 +64,6 @@ def _gone(path: Path) -> str:
         return "when you delete it, or with the policy's retention"
     if path.parts[0] == "log" and path.name.startswith("access.jsonl"):
         return "when the ledger has read it and you ask again; unless it is no user there"
+    if path.parts[0].startswith("audit"):
+        return "with the retention of audit records: what was done stays on record until then"
     return _GONE.get(path.parts[0], "when you delete it")

@@ -74,6 +74,12 @@ PRICES_BAD = Metric("prices_bad_total", "requests",
     help="Requests whose price could not be read: their cost is unknown.")
 TRIMMED = Metric("ledger_trimmed_entries_total", "entries",
     help="Entries that retention has deleted; their sums stay.")
+AUDIT_RECORDS = Metric("audit_records_total", "records", ("action",),
+    help="Audit records that reached the store. Watch `audit.unreadable`: lines that are no record.")
+AUDIT_LAG = Metric("audit_lag_seconds", "seconds",
+    help="Age of the oldest record in the latest commit to the audit store.")
+AUDIT_COLLECTED = Metric("audit_collected_timestamp_seconds", "seconds",
+    help="When all audit records that were written had reached the store, since the epoch.")
 DUTY_FAULTS = Metric("duty_faults_total", "faults", ("duty",),
     help="Turns of what the settle process does beside settling that failed; tried again in time.")
 
@@ -116,9 +122,37 @@ QUEUE_WAIT = Metric("queue_wait_seconds", "seconds", ("priority",), buckets=QUEU
     help="How long requests have waited for room that got it in the end, by class.")
 QUEUE_SHED = Metric("queue_shed_total", "requests", ("priority", "reason"), fixed=("reason",),
     help="Requests that were not to wait, or no longer: late, full, expired, gone (the client) or draining.")
+CASCADES = Metric("cascade_total", "requests", ("model", "result"), fixed=("result",),
+    help="Requests of which a smaller model was asked first: its answer was kept, escalated, or there was none.")
+CASCADE_SAVED = Metric("cascade_saved_usd_total", "US dollars", ("model",),
+    help="What the answers that were kept would have cost more from the model that was asked for.")
+CASCADE_SPENT = Metric("cascade_spent_usd_total", "US dollars", ("model",),
+    help="What answers cost that were not kept.")
+FALLBACKS = Metric("fallbacks_total", "requests", ("model", "served_by", "reason"), fixed=("reason",),
+    help="Requests for which another model stood in: failed, unavailable, saturated, budget or egress.")
 ESTIMATE_ERROR = Metric("estimate_error_ratio", "ratio", ("model", "counted_by"),
     buckets=RATIO_BUCKETS, fixed=("counted_by",),
     help="Prompt tokens as counted before, for each that the engine reported; 1 is exact. By tokenizer, engine or estimate.")
+FIREWALL = Metric("firewall_total", "requests", ("family", "speaker", "action"),
+    fixed=("family", "speaker", "action"),
+    help="Attacks on models, by family, by whose words they were in, and by what was done: deny, tag, strip, route; of system prompts that leaked: cut or tagged.")
+PII = Metric("pii_values_total", "values", ("type", "action"), fixed=("action",),
+    help="Personal data found in requests, by type, and what was done: mask, hash, redact, deny or tag; in answers: outbound_mask, outbound_cut or outbound_tag.")
+CACHE = Metric("cache_requests_total", "requests", ("result", "reason"), fixed=("result", "reason"),
+    help="Requests that a cache rule is for: hit by its kind (exact, semantic, coalesced, stale), miss, bypass by its reason; and faults of the store or the embedding.")
+CACHE_ANSWERS = Metric("cache_answers_total", "answers", ("result",), fixed=("result",),
+    help="Answers collected for the cache: kept, unfit (cut off, refused, or more than one text), dropped because keeping was too slow, or a fault of the store.")
+CACHE_BYTES = Metric("cache_kept_bytes_total", "bytes",
+    help="Size of the answers that were kept.")
+CACHE_CPU = Metric("cache_fill_cpu_seconds_total", "seconds",
+    help="CPU time spent on reading answers for the cache.")
+CACHE_EVICTED = Metric("cache_evicted_total", "answers",
+    help="Answers that had to go before their time to make room for others.")
+MODERATED = Metric("moderation_total", "requests", ("rule", "where", "action"),
+    fixed=("where", "action"),
+    help="Requests and answers that a rule on content has something against, by what was done: denied, cut or tagged.")
+MODERATORS = Metric("moderation_asked_total", "questions", ("service", "result"), fixed=("result",),
+    help="Questions to services that judge content, by result: ok or fault.")
 BANS = Metric("bans_total", "bans", ("barred", "kind", "result"), fixed=("barred", "kind", "result"),
     help="Bans made by guards: of all requests or of long_prompts, of an address, key or user, enforced or shadowed.")
 BANNED_REQUESTS = Metric("banned_requests_total", "requests", ("barred", "kind", "result"),
@@ -128,19 +162,42 @@ BANS_IN_FORCE = Metric("bans_in_force", "bans", ("barred", "kind"), fixed=("barr
     across="livemax", help="Bans in force now.")
 JWKS_REFRESHES = Metric("jwks_refreshes_total", "refreshes", ("issuer", "result"),
     fixed=("result",), help="Fetches of token issuers' keys, by result: ok or failed.")
+
+LOOKS_STALE = Metric("engine_looks_stale", "endpoints", across="livemax",
+    help="Endpoints that answer, and of which nothing was heard for 1.5 seconds, as the worker sees it that knows least.")
+PICKS = Metric("picks_total", "requests", ("pool", "rung"), fixed=("rung",),
+    help="Endpoints chosen, by what the choice could be based on: predicted, in_flight (looks were old), hash (older still) or any (nothing).")
+ENDPOINT_STATES = Metric("endpoint_states", "endpoints", ("pool", "state"), fixed=("state",),
+    across="livemax", help="Endpoints by state: ready, half_open, open or draining.")
+EJECTIONS = Metric("endpoint_ejections_total", "ejections", ("pool", "reason"), fixed=("reason",),
+    help="Times that something began to speak against an endpoint, by what: unanswered, errors, slow, stuck, kv_cache, queue, refused, silent, unhealthy or draining; each worker counts for itself.")
+DECISION_RECORDS = Metric("decision_records_total", "records", ("result",), fixed=("result",),
+    help="Decision records: written, or dropped because the disk was slow or full.")
+
+# Written by the watch process.
+LOOKS = Metric("engine_looks_total", "looks", ("result",), fixed=("result",),
+    help="Looks at engines, by result: ok, unreadable, refused, timeout, broken or status.")
+LOOK_INTERVAL = Metric("engine_look_interval_seconds", "seconds", across="livemax",
+    help="How often each engine is looked at; more than 0.2 when that would take too much CPU.")
+KV_BATCHES = Metric("engine_kv_batches_total", "batches", ("how",), fixed=("how",),
+    help="Batches of KV cache events, by how they came: live, replayed, or lost.")
 # fmt: on
 
 SETTLE_METRICS = (
     REQUESTS, DENIALS, TOKENS, TTFT, REQUEST, IN_FLIGHT, SETTLE_LAG, SETTLE_LAG_LAST, UNSETTLED,
     LOG_LINES_BAD, LEDGER_FAULTS, ENTRIES, CORRECTIONS, COST, PRICES_BAD, TRIMMED, DUTY_FAULTS,
+    AUDIT_RECORDS, AUDIT_LAG, AUDIT_COLLECTED,
     ALERTS, WEBHOOK_DELIVERIES, UNATTRIBUTED, LEDGER_DRIFT, RECONCILED,
 )  # fmt: skip
 WORKER_METRICS = (
     DECISION, FILTER_FAULTS, WIRE_FAULTS, REQUEST_BYTES, ENDPOINTS_HEALTHY, POLICY_INFO,
     POLICY_RELOADS, JWKS_REFRESHES, LIMITS, LIMIT_AMOUNTS, LIMITS_DEGRADED, ESTIMATE_ERROR,
-    QUEUE_LENGTH, QUEUE_WAIT, QUEUE_SHED,
-    BANS, BANNED_REQUESTS, BANS_IN_FORCE,
+    QUEUE_LENGTH, QUEUE_WAIT, QUEUE_SHED, FALLBACKS, CASCADES, CASCADE_SAVED, CASCADE_SPENT,
+    CACHE, CACHE_ANSWERS, CACHE_BYTES, CACHE_CPU, CACHE_EVICTED,
+    FIREWALL, PII, MODERATED, MODERATORS, BANS, BANNED_REQUESTS, BANS_IN_FORCE, LOOKS_STALE, PICKS,
+    ENDPOINT_STATES, EJECTIONS, DECISION_RECORDS,
 )  # fmt: skip
+WATCH_METRICS = (LOOKS, LOOK_INTERVAL, KV_BATCHES)
 
 
 class SettleMetrics:
@@ -164,6 +221,9 @@ class SettleMetrics:
         self.prices_bad = Counter(PRICES_BAD, registry)
         self.trimmed = Counter(TRIMMED, registry)
         self.duty_faults = Counter(DUTY_FAULTS, registry)
+        self.audit_records = Counter(AUDIT_RECORDS, registry)
+        self.audit_lag = Gauge(AUDIT_LAG, registry)
+        self.audit_collected = Gauge(AUDIT_COLLECTED, registry)
         self.alerts = Counter(ALERTS, registry)
         self.webhook_deliveries = Counter(WEBHOOK_DELIVERIES, registry)
         self.unattributed = Gauge(UNATTRIBUTED, registry)
@@ -189,9 +249,27 @@ class WorkerMetrics:
         self.queue_length = Gauge(QUEUE_LENGTH, registry)
         self.queue_wait = Histogram(QUEUE_WAIT, registry)
         self.queue_shed = Counter(QUEUE_SHED, registry)
+        self.fallbacks = Counter(FALLBACKS, registry)
+        self.cascades = Counter(CASCADES, registry)
+        self.cascade_saved = Counter(CASCADE_SAVED, registry)
+        self.cascade_spent = Counter(CASCADE_SPENT, registry)
+        self.pii = Counter(PII, registry)
+        self.firewall = Counter(FIREWALL, registry)
+        self.cache = Counter(CACHE, registry)
+        self.cache_answers = Counter(CACHE_ANSWERS, registry)
+        self.cache_bytes = Counter(CACHE_BYTES, registry)
+        self.cache_cpu = Counter(CACHE_CPU, registry)
+        self.cache_evicted = Counter(CACHE_EVICTED, registry)
+        self.moderated = Counter(MODERATED, registry)
+        self.moderators = Counter(MODERATORS, registry)
         self.bans = Counter(BANS, registry)
         self.banned_requests = Counter(BANNED_REQUESTS, registry)
         self.bans_in_force = Gauge(BANS_IN_FORCE, registry)
+        self.looks_stale = Gauge(LOOKS_STALE, registry)
+        self.picks = Counter(PICKS, registry)
+        self.endpoint_states = Gauge(ENDPOINT_STATES, registry)
+        self.ejections = Counter(EJECTIONS, registry)
+        self.decision_records = Counter(DECISION_RECORDS, registry)
         self._policy_info = Gauge(POLICY_INFO, registry)
         self._policy: str | None = None
 
@@ -199,9 +277,24 @@ class WorkerMetrics:
         """Count one decision. `outcome` is `forward`, `deny`, `reply` or `fault`."""
         self.decision.observe(seconds, outcome)
 
+    def cascaded(self, model: str, result: str, saved_usd: float) -> None:
+        """Count one cascade. Dollars below zero were spent."""
+        self.cascades.add(model, result)
+        kind = self.cascade_saved if saved_usd > 0 else self.cascade_spent
+        kind.add(model, amount=abs(saved_usd))
+
     def serve_policy(self, policy: str) -> None:
         """Say which policy version this worker serves from now on."""
         if self._policy is not None:
             self._policy_info.set(0, self._policy)
         self._policy_info.set(1, policy)
         self._policy = policy
+
+
+class WatchMetrics:
+    """What the watch process counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.looks = Counter(LOOKS, registry)
+        self.interval = Gauge(LOOK_INTERVAL, registry)
+        self.kv_batches = Counter(KV_BATCHES, registry)

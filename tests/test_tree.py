@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("extproc", "ledger", "telemetry", "dataplane", "engines", "sidecars", "alerts")
+PACKAGES = ("extproc", "ledger", "audit", "telemetry", "dataplane", "engines", "sidecars", "alerts")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 E2E_ONLY = ("extproc/cli/", "__main__.py")

@@ -23,9 +23,7 @@ class Recorder:
     ) -> None:
         """Raises OSError."""
         now_ms = round(time.time() * 1000)
-        self.audit.write(
-            Record(now_ms, action, account(), what, outcome, tenant, members=members)
-        )
+        self.audit.write(Record(now_ms, action, account(), what, outcome, tenant, members=members))
 
 
 @contextmanager

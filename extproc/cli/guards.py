@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -12,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from extproc.cli.auditing import Recorder, recording
 from extproc.cli.layout import Layout
 from extproc.cli.limits import DEFAULT_STATE, PATIENCE_S, AsJson, RedisFlag, StateFlag, leave
 from extproc.errors import CountersFaultError, PolicyError
@@ -55,7 +57,9 @@ def ban(
 ) -> None:
     """Refuse all requests of a client from now on, for so long; whatever ban there was ends then."""
     case, length_s = Case(read(subject), why=BY_HAND), read_length_s(length)
-    made = ask(state, redis, lambda bans: bans.put(case, length_s))
+    with noted(state) as record:
+        made = ask(state, redis, lambda bans: bans.put(case, length_s))
+        record.tell("ban.made", case.subject, for_s=length_s)
     if not heeds_bans(state):
         typer.echo(f"no worker in {state} has `guards: refusals` in its policy", err=True)
     if as_json:
@@ -77,12 +81,24 @@ def lift(
     async def end(bans: Bans) -> list[Barred]:
         return [barred for barred in Barred if await bans.lift(Case(whom, barred))]
 
-    ended = ask(state, redis, end)
+    with noted(state) as record:
+        ended = ask(state, redis, end)
+        record.tell("ban.lifted", whom, lifted=", ".join(barred.value for barred in ended))
     if as_json:
         typer.echo(json.dumps({"subject": whom, "lifted": [barred.value for barred in ended]}))
     else:
         typer.echo(f"{whom} is {'free again' if ended else 'not banned'}")
     raise typer.Exit(0 if ended else 1)
+
+
+@contextmanager
+def noted(state: Path) -> Generator[Recorder]:
+    """Have a place to record it, or leave with one line."""
+    try:
+        with recording(state) as record:
+            yield record
+    except OSError as exc:
+        leave(f"it cannot be recorded: {exc}")
 
 
 def read(subject: str) -> str:

@@ -18,6 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from extproc.cli.auditing import recording
 from extproc.errors import PolicyError
 from extproc.identity.keys import digest, mint
 from extproc.policy import keyfile
@@ -39,6 +40,11 @@ KeyId = Annotated[str, typer.Argument(help="Id of the key, shown in logs and the
 PolicyFlag = Annotated[
     list[Path], typer.Option("--policy", help="Directory of policy files; repeatable.")
 ]
+
+StateFlag = Annotated[
+    Path, typer.Option("--state", help="State directory, where it is recorded who did it.")
+]
+DEFAULT_STATE = Path(".headgate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,7 @@ def new(
     policy: Annotated[
         list[Path] | None, typer.Option("--policy", help="Add it there, under its salt.")
     ] = None,
+    state: StateFlag = DEFAULT_STATE,
 ) -> None:
     """Make a key: the key itself goes to stderr, its policy entry to the policy, or to stdout."""
     entry: dict[str, object] = {"id": name, "digest": "", "tenant": tenant}
@@ -141,7 +148,9 @@ def new(
         if files:
             path = files.file_for_new()
             meant = [*keys_in(path), *keyfile.edited(keyfile.append("", entry))]
-            files.change(path, lambda text: keyfile.append(text, entry), meant)
+            with recording(state) as record:
+                files.change(path, lambda text: keyfile.append(text, entry), meant)
+                record.tell("key.added", name, tenant)
             typer.echo(f"added to {path}")
         else:
             typer.echo(keyfile.append("", entry), nl=False)
@@ -173,6 +182,7 @@ def rotate(
     name: KeyId,
     policy: PolicyFlag,
     overlap: Annotated[str, typer.Option(help="How long the old key goes on: 7d, 12h.")] = "7d",
+    state: StateFlag = DEFAULT_STATE,
 ) -> None:
     """Give an id a new key. The old one counts for the overlap, then no more."""
     with refusing():
@@ -183,19 +193,23 @@ def rotate(
         new_digest = digest(files.policy.salt, key)
         retired = {"digest": old.digest, "until": until}
         meant = [with_digest(each, name, new_digest, retired) for each in keys_in(path)]
-        files.change(path, lambda text: keyfile.rotate(text, name, new_digest, until), meant)
+        with recording(state) as record:
+            files.change(path, lambda text: keyfile.rotate(text, name, new_digest, until), meant)
+            record.tell("key.rotated", name, old.tenant, old_until=keyfile.moment(until))
         typer.echo(f"changed in {path}; the old key counts until {keyfile.moment(until)}")
     show_once(key)
 
 
 @app.command("revoke")
-def revoke(name: KeyId, policy: PolicyFlag) -> None:
+def revoke(name: KeyId, policy: PolicyFlag, state: StateFlag = DEFAULT_STATE) -> None:
     """Take a key out of the policy, with all its older digests. Workers notice within a second."""
     with refusing():
         files = KeyFiles.open(policy)
-        _, path = files.key(name)
+        key, path = files.key(name)
         meant = [each for each in keys_in(path) if not is_entry(each, name)]
-        files.change(path, lambda text: keyfile.remove(text, name), meant)
+        with recording(state) as record:
+            files.change(path, lambda text: keyfile.remove(text, name), meant)
+            record.tell("key.revoked", name, key.tenant)
         typer.echo(f"removed from {path}")
 
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from engines.watch.config import NAME as WATCH_NAME
+from engines.watch.hub import NAME as HUB_NAME
+from engines.watch.members import NAME as MEMBERS_NAME
 from ledger.config import NAME
 
 SOCKET_PATH_BYTES = 107
@@ -40,6 +43,11 @@ class Layout:
     @property
     def endpoints(self) -> Path:
         return self.envoy / "endpoints"
+
+    @property
+    def secrets(self) -> Path:
+        """Keys of services elsewhere, for Envoy."""
+        return self.envoy / "secrets"
 
     @property
     def log(self) -> Path:
@@ -81,6 +89,21 @@ class Layout:
         return self.run / NAME
 
     @property
+    def watch_config(self) -> Path:
+        """What the watch process is told of the policy."""
+        return self.run / WATCH_NAME
+
+    @property
+    def watch_socket(self) -> Path:
+        """Where the watch process tells workers of engines."""
+        return self.run / HUB_NAME
+
+    @property
+    def members(self) -> Path:
+        """Where it tells who the members of discovered pools are."""
+        return self.run / MEMBERS_NAME
+
+    @property
     def alerts(self) -> Path:
         """Where alerts wait for delivery."""
         return self.root / "alerts"
@@ -93,7 +116,7 @@ class Layout:
         """Create the directories, for this user only. Raises: OSError."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = (self.run, self.endpoints, self.log, self.journal, self.metrics, self.policy)
-        for path in (*made, self.counters):
+        for path in (*made, self.counters, self.secrets):
             if path.is_symlink() and not path.exists():
                 path.unlink()  # it led into memory, before a reboot
             path.mkdir(mode=0o700, parents=True, exist_ok=True)

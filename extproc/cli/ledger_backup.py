@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from extproc.cli.auditing import recording
 from extproc.cli.layout import Layout
 from extproc.cli.ledger import DEFAULT_STATE, AsJson, LedgerFlag, StateFlag, leave
 from ledger.backup import back_up, sqlite_path
@@ -37,7 +38,9 @@ def backup(
     """Copy the ledger while it is written, and what the access log grew by since the last backup."""
     layout = Layout(state)
     try:
-        done = back_up(sqlite_path(ledger or layout.ledger), layout.root, directory, keep=keep)
+        with recording(state) as record:
+            done = back_up(sqlite_path(ledger or layout.ledger), layout.root, directory, keep=keep)
+            record.tell("ledger.backed_up", str(done.path), entries=done.snapshot.entries)
     except _FAULTS as exc:
         leave(str(exc), FAILED)
     if as_json:
@@ -67,7 +70,9 @@ def restore(
         at_ms = None if at is None else _ms(parse_time(at, datetime.now(UTC)))
         chosen, later = choose(directory, at_ms)
         path = sqlite_path(ledger or layout.ledger)
-        done = run_restore(Wish(chosen, later, path, layout.root, at_ms, key))
+        with recording(layout.root) as record:
+            done = run_restore(Wish(chosen, later, path, layout.root, at_ms, key))
+            record.tell("ledger.restored", str(done.backup), entries=done.entries, at=at or "now")
     except _FAULTS as exc:
         leave(str(exc), FAILED)
     if as_json:

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from extproc.cli.auditing import recording
 from extproc.cli.layout import Layout
 from extproc.cli.ledger import DEFAULT_STATE, AsJson, LedgerFlag, StateFlag, leave, tell_part
 from ledger import erasure
@@ -64,7 +65,9 @@ def trim(  # noqa: PLR0913, PLR0917 - typer: one parameter for each flag
             else:
                 if before is not None and not yes:
                     typer.confirm(f"Delete all entries from before {before}?", abort=True)
-                outcome = _delete(retainer, limits, archive_to)
+                with recording(state) as record:
+                    outcome = _delete(retainer, limits, archive_to)
+                    record.tell("ledger.trimmed", "ledger", entries=outcome.entries)
     except (UsageError, ExportError, LedgerError, OSError) as exc:
         leave(str(exc), FAILED)
     if as_json:
@@ -88,10 +91,14 @@ def erase(  # noqa: PLR0913, PLR0917 - typer: one parameter for each flag
     if not yes:
         typer.confirm(f"Forget who {user} of {tenant} is, for good?", abort=True)
     try:
-        with closing(open_database(ledger or Layout(state).ledger, writes=True)) as database:
-            done = _erase(
-                database, Layout(state), (chain_of(tenant), user), by or getpass.getuser()
-            )
+        with (
+            closing(open_database(ledger or Layout(state).ledger, writes=True)) as database,
+            recording(state) as record,
+        ):
+            person = (chain_of(tenant), user)
+            done = _erase(database, Layout(state), person, by or getpass.getuser())
+            # Not the name: it would be what is left of that person.
+            record.tell("ledger.erased", done.pseudonym or "nobody known", tenant, by=by or "")
     except (LedgerError, OSError, ValueError) as exc:
         leave(str(exc), FAILED)
     if as_json:

@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from extproc.cli.auditing import recording
 from extproc.cli.layout import Layout
 from extproc.errors import CountersFaultError, PolicyError
 from extproc.limits.base import Algorithm, Counters, Limit, Standing, Unit
@@ -91,7 +92,12 @@ def reset(
         scopes = await counters.scopes(name) if scope is None else [scope]
         return sum([await counters.reset(name, each) for each in scopes])
 
-    count = ask(state, redis, forget)
+    try:
+        with recording(state) as record:
+            count = ask(state, redis, forget)
+            record.tell("limits.reset", name, scope=whose, counts=count)
+    except OSError as exc:
+        leave(f"it cannot be recorded: {exc}")
     typer.echo(f"reset {count} count{'' if count == 1 else 's'} of {name}")
     raise typer.Exit(0 if count else 1)
 

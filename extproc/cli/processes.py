@@ -85,6 +85,7 @@ def worker(plan: Plan, number: int) -> Command:
         "HEADGATE_LISTEN": f"unix:{socket}",
         "HEADGATE_REDIS": plan.redis,
         "HEADGATE_REPLICAS": str(plan.workers),
+        "HEADGATE_URL": plan.base_url,
         "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics),
     }
     name = f"worker-{number}"
@@ -106,6 +107,17 @@ def settle(plan: Plan) -> Command:
         *("--drain-s", str(LAST_GRACE_S - 0.5)),
     )
     return Command("settle", argv, inherited(), layout.log / "settle.log")
+
+
+def watch(plan: Plan) -> Command:
+    return watch_engines(plan.layout)
+
+
+def watch_engines(layout: Layout) -> Command:
+    argv = (sys.executable, "-m", "engines.watch", "--state", str(layout.root))
+    env = {**inherited(), "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics)}
+    before = partial(layout.watch_socket.unlink, missing_ok=True)
+    return Command("watch", argv, env, layout.log / "watch.log", before)
 
 
 def sidecar(plan: Plan, name: str) -> Command:

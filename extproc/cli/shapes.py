@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from alerts.outbox import Outbox
+from audit.journal import AuditJournal
 from extproc import action
 from extproc.__main__ import banning, counting
 from extproc.counting.lasting import Lasting
@@ -100,6 +101,7 @@ class Governing:
         alert = Outbox(state / "alerts").put
         self._guard = Guard(counters, View(bans, MemoryBans()), meter, alert)
         self._waiting = Waiting(counters, meter, worker=secrets.token_hex(8))
+        self.audit = AuditJournal(state)
         self._outside = Outside(
             view,
             FileJournal(state / "journal"),  # not written: see `full.LEFT_OUT`
@@ -107,6 +109,7 @@ class Governing:
             authority=self.opa.at,
             governance=Governance(counters, self.lasting, meter, alert, self._waiting),
             guard=self._guard,
+            audit=self.audit,
         )
 
     def build(self, policy: Policy) -> Sequence[Filter]:
@@ -118,7 +121,7 @@ class Governing:
         await self._guard.begin()
 
     def beside(self) -> Beside:
-        return (self._rings.run(), self._guard.run(), self._waiting.run())
+        return (self._rings.run(), self._guard.run(), self._waiting.run(), self.audit.run())
 
     def leave(self) -> None:
         self._waiting.close()
@@ -135,5 +138,6 @@ async def governing(
             yield shape
         finally:
             await shape.opa.close()
+            shape.audit.close()
             if shape.lasting is not None:
                 await shape.lasting.close()

@@ -1,7 +1,7 @@
 """`headgate up`: the whole gateway on one machine, started in order and stopped in order.
 
-    engines -> workers -> settle -> sidecars -> Envoy -> ready
-    Envoy -> workers, sidecars -> settle -> engines
+    engines -> watch -> workers -> settle -> sidecars -> Envoy -> ready
+    Envoy -> workers, sidecars -> watch, settle -> engines
 
 Envoy comes last and leaves first, so that no request meets a part that is not there. The settle
 process outlives it, to read the last lines of its log.
@@ -9,15 +9,19 @@ process outlives it, to read the last lines of its log.
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import aiohttp
+from msgspec import MsgspecError
 
-from dataplane.gateway import Files, Gateway, Pool, Sidecar
-from dataplane.render import endpoints, render, write
+from audit.journal import writing
+from dataplane.gateway import ConfigError, Files, Gateway, Pool, Sidecar
+from dataplane.render import endpoints, render, secret, write
 from dataplane.validate import check_envoy, check_types
+from engines.watch.config import write_config as write_watch
+from engines.watch.members import read_members
 from extproc.arrive import HEADERS
 from extproc.budget import MAX_BODY_BYTES
 from extproc.cli.admin import drain, is_ready, reopen_logs
@@ -33,13 +37,18 @@ from extproc.cli.processes import (
     settle,
     sidecar,
     valkey,
+    watch,
     worker,
 )
 from extproc.cli.rotate import AccessLog
+from extproc.errors import PolicyError
+from extproc.policy.catalog import PoolPolicy
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
 from extproc.policy.settling import settle_config
+from extproc.policy.trail import PolicyTrail
 from extproc.policy.watch import Watch
+from extproc.policy.watching import joined, watch_config
 from extproc.settings import inherited
 from extproc.sidecars import SIDECARS
 from ledger.config import write_config
@@ -54,6 +63,9 @@ DRAIN_ENVOY_S = 4.0
 """How long answers under way may go on after Ctrl-C. Together with what Envoy, the workers and the
 last ones get below it makes 9.5 s: all is over in ten."""
 GRACE_S = 1.5
+MEMBERS_S = 0.2
+"""How soon Envoy learns of an endpoint that was found. Workers may name it earlier: until then Envoy takes
+another one."""
 
 
 class Up:
@@ -66,11 +78,16 @@ class Up:
         engines = enumerate(plan.processes)
         self._engines = [Child(engine(plan, number, process)) for number, process in engines]
         self._counters = [Child(valkey(plan, plan.valkey))] if plan.valkey else []
+        self._watch = Child(watch(plan))
         self._workers = [Child(worker(plan, number)) for number in range(plan.workers)]
         self._settle = Child(settle(plan))
         named = [each.name for each in SIDECARS] if plan.sidecars else []
         self._sidecars = {name: Child(sidecar(plan, name)) for name in named}
         self._envoy = Child(envoy(plan))
+        self._in_force = policy
+        self._trail: PolicyTrail | None = None
+        self._members: Mapping[str, Sequence[str]] = {}
+        self._complaint = ""
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Start everything, call `ready`, and serve until SIGTERM, SIGINT or SIGHUP.
@@ -81,12 +98,15 @@ class Up:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        try:
-            if await self._start_unless(stop):
-                ready()
-                await self._keep_until(stop)
-        finally:
-            await self._stop()
+        with writing(self._plan.layout.root) as audit:
+            self._trail = PolicyTrail(audit)
+            try:
+                if await self._start_unless(stop):
+                    self._trail.begun(self._policy)
+                    ready()
+                    await self._keep_until(stop)
+            finally:
+                await self._stop()
 
     async def _start_unless(self, stop: asyncio.Event) -> bool:
         """Start in order; False when it was asked to stop in the meantime."""
@@ -114,6 +134,8 @@ class Up:
         await self._configure()
         self._say(f"starting {len(self._workers)} workers, the settle process and Envoy")
         keep_in_memory(self._plan.layout.metrics)
+        await self._watch.start()
+        await self._watch.ready(partial(exists, self._plan.layout.watch_socket), READY_S)
         for child in (*self._workers, self._settle, *self._sidecars.values()):
             await child.start()
         for number, child in enumerate(self._workers):
@@ -128,17 +150,25 @@ class Up:
 
     async def _keep_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
-            others = (*self._workers, self._settle, *self._sidecars.values(), self._envoy)
+            others = (
+                self._watch,
+                *self._workers,
+                self._settle,
+                *self._sidecars.values(),
+                self._envoy,
+            )
             children = (*self._engines, *self._counters, *others)
             beside = [tasks.create_task(child.keep()) for child in children]
             reload = Watch(
                 self._plan.policy,
                 self._policy.version,
                 self._tell_endpoints,
+                self._reject,
                 secrets=SecretReader(inherited()),
             )
             beside.append(tasks.create_task(reload.run(self._plan.policy_poll_s)))
             beside.append(tasks.create_task(self._access_log().keep()))
+            beside.append(tasks.create_task(self._follow_members()))
             await stop.wait()
             self._say("draining")
             await self._stop()
@@ -157,7 +187,7 @@ class Up:
         served = (*self._workers, *self._sidecars.values())
         await asyncio.gather(*(child.stop(GRACE_S) for child in served))
         # Nothing comes from engines any more; what they and the settle process finish is apart.
-        rest = (self._settle, *self._counters, *self._engines)
+        rest = (self._watch, self._settle, *self._counters, *self._engines)
         last = (child.stop(LAST_GRACE_S) for child in rest)
         await asyncio.gather(*last)
         for path in self._plan.layout.run.glob("*.sock"):
@@ -168,7 +198,10 @@ class Up:
         gateway = self._gateway(self._policy)
         for pool in gateway.pools:
             write(endpoints(pool), gateway.endpoints_file(pool))
+        write_keys(self._policy, gateway)
         write_config(self._plan.layout.settle_config, settle_config(self._policy))
+        write_watch(self._plan.layout.watch_config, watch_config(self._policy))
+        self._plan.layout.members.unlink(missing_ok=True)
         text = render(gateway)
         check_types(text)
         write(text, self._plan.layout.bootstrap)
@@ -184,10 +217,8 @@ class Up:
             address=self._plan.address,
             files=Files.under(layout.root),
             worker_sockets=tuple(layout.worker_socket(n) for n in range(self._plan.workers)),
-            pools=tuple(
-                Pool(pool.name, pool.endpoints, {e: pool.labels_of(e) for e in pool.endpoints})
-                for pool in policy.pools
-            ),
+            pools=tuple(map(pool_of, policy.pools)),
+            falls_back=any(model.fallback for model in policy.models),
             sidecars=tuple(
                 Sidecar(each.name, layout.sidecar_socket(each.name), each.timeout_s)
                 for each in SIDECARS
@@ -195,15 +226,68 @@ class Up:
         )
 
     def _tell_endpoints(self, policy: Policy) -> None:
-        """Let Envoy and the settle process follow a changed policy: they notice the files that are
-        renamed into place."""
+        """Let Envoy, the settle and the watch process follow a changed policy: they notice the files
+        that are renamed into place."""
+        write_keys(policy, self._gateway(policy))
+        write_watch(self._plan.layout.watch_config, watch_config(policy))
+        before, self._in_force = self._in_force, policy
+        self._write_endpoints()
+        if self._trail:
+            self._trail.changed(before, policy)
+        if new := find_new(self._gateway(self._policy), self._gateway(policy)):
+            log.warning(Event.POOL_NEEDS_RESTART, pools=new)
+
+    def _reject(self, _error: PolicyError, version: str) -> None:
+        if self._trail:
+            self._trail.rejected(version, self._in_force.version)
+
+    def _write_endpoints(self) -> None:
+        policy = joined(self._in_force, self._members)
         gateway = self._gateway(policy)
-        known = {pool.name for pool in self._policy.pools}
         for pool in gateway.pools:
             write(endpoints(pool), gateway.endpoints_file(pool))
         write_config(self._plan.layout.settle_config, settle_config(policy))
-        if new := sorted({pool.name for pool in gateway.pools} - known):
-            log.warning(Event.POOL_NEEDS_RESTART, pools=new)
+
+    async def _follow_members(self) -> None:
+        """Let them follow what the watch process finds, too."""
+        while True:
+            try:
+                found = read_members(self._plan.layout.members)
+                if found != self._members:
+                    self._members = found
+                    self._write_endpoints()
+            except (OSError, MsgspecError, ConfigError) as fault:
+                if str(fault) != self._complaint:
+                    log.error(Event.MEMBERS_NOT_WRITTEN, reason=str(fault))
+                self._complaint = str(fault)
+            await asyncio.sleep(MEMBERS_S)
+
+
+def pool_of(policy: PoolPolicy) -> Pool:
+    """What Envoy has to know of a pool."""
+    upstream = policy.upstream.where() if policy.upstream else None
+    named = (*policy.endpoints, str(upstream)) if upstream else policy.endpoints
+    labels = {each: policy.labels_of(each) for each in named}
+    return Pool(policy.name, policy.endpoints, labels, upstream)
+
+
+def write_keys(policy: Policy, gateway: Gateway) -> None:
+    """Give Envoy the keys of services elsewhere, in files for this user only."""
+    for given, pool in zip(policy.pools, gateway.pools, strict=True):
+        if given.upstream and given.upstream.key:
+            write(secret(pool, given.upstream.key.reveal()), gateway.secret_file(pool), 0o600)
+
+
+def find_new(running: Gateway, wanted: Gateway) -> list[str]:
+    """Name the pools that Envoy does not know, or knows as something else: endpoints and keys may
+    change while it runs, nothing else. Once the first chain is written, that is all of them."""
+    known = {pool.name: pool.upstream for pool in running.pools}
+    chains = wanted.falls_back and not running.falls_back
+    return sorted(
+        pool.name
+        for pool in wanted.pools
+        if chains or pool.name not in known or known[pool.name] != pool.upstream
+    )
 
 
 async def exists(path: Path) -> bool:

@@ -67,6 +67,8 @@ class Count(Filter):
         model = str(outcome.witness.get("model", ""))
         if outcome.running or outcome.status != 200 or counted is None or not model:
             return
+        if "picked_pool" in outcome.witness:  # another model has served than it was counted for
+            return
         prompt_tokens = outcome.tokens("prompt_tokens")
         if prompt_tokens:
             self._observe(counted.estimate / prompt_tokens, model, counted.counted_by)

@@ -212,14 +212,6 @@ class Alternatives(Filter):
     def _is_alike(self, request: Request, model: Model) -> bool:
         first, identity = request.fact(Model), request.fact(Identity)
         kind = request.fact(Operation).kind
-        said = [
-            [
-                rule.system_prompt
-                for rule in self._rules.get(each.name, ())
-                if rule.system_prompt and is_for(rule, identity.groups, right_to(kind))
-            ]
-            for each in (first, model)
-        ]
         counts = [
             {
                 (reach.limit.name, reach.scope(identity, each))
@@ -228,7 +220,7 @@ class Alternatives(Filter):
             }
             for each in (first, model)
         ]
-        return said[0] == said[1] and counts[1] <= counts[0]
+        return hears_alike(self._rules, request, model) and counts[1] <= counts[0]
 
     def _offer(self, request: Request, members: Sequence[str]) -> Alternative:
         model, document = request.fact(Model), request.fact(Prompt).document
@@ -237,6 +229,22 @@ class Alternatives(Filter):
         )
         endpoints = tuple(each.endpoint for each in idlest[:ATTEMPTS_HERE])
         return Alternative(model, head_of(document, members), endpoints)
+
+
+def hears_alike(
+    rules: Mapping[str, Sequence[ParameterRule]], request: Request, model: Model
+) -> bool:
+    """Say whether the same is said to the system for another model."""
+    groups, operation = request.fact(Identity).groups, right_to(request.fact(Operation).kind)
+    said = [
+        [
+            rule.system_prompt
+            for rule in rules.get(each.name, ())
+            if rule.system_prompt and is_for(rule, groups, operation)
+        ]
+        for each in (request.fact(Model), model)
+    ]
+    return said[0] == said[1]
 
 
 def may_move(request: Request) -> bool:
@@ -249,10 +257,15 @@ def may_move(request: Request) -> bool:
 
 def may_repeat(request: Request, *, elsewhere: bool) -> bool:
     """Say whether nothing is left behind by an attempt that failed. Answers that are to be stored
-    leave something; OpenAI stores responses unless it is told not to."""
-    if request.fact(Operation).kind is not Kind.RESPONSES:
+    leave something, and so do those that go on in the background; OpenAI stores responses unless it
+    is told not to."""
+    operation = request.find(Operation)
+    if operation is None or operation.kind is not Kind.RESPONSES:
         return True
-    store = request.fact(Prompt).document.get("store")
+    document = request.fact(Prompt).document
+    store = document.get("store")
+    if document.get("background"):
+        return False
     return store is False if elsewhere else store is not True
 
 

@@ -1,6 +1,6 @@
 """The filters of limits, put together: how a policy's prompts are counted, and what it limits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,8 +44,7 @@ class Governance:
     ) -> Sequence[Filter]:
         """Make the filters of one policy version. Raises: PolicyError."""
         priorities = [each.priority() for each in policy.priorities]
-        pools = {pool.name: pool.endpoints for pool in policy.pools}
-        counting = {model.name: self._counter(model, pools, engines) for model in policy.models}
+        counting = {model.name: self._counter(model, engines) for model in policy.models}
         contexts = {m.name: m.context_tokens for m in policy.models if m.context_tokens}
         return (
             Count(counting, contexts, self.lasting.lengths, self.meter.counted),
@@ -59,14 +58,12 @@ class Governance:
             ),
         )
 
-    def _counter(
-        self, model: ModelPolicy, pools: Mapping[str, Sequence[str]], engines: EngineView
-    ) -> Counter:
+    def _counter(self, model: ModelPolicy, engines: EngineView) -> Counter:
         engine, vocabulary = None, None
         if (by := model.tokenizer) is not None:
             vocabulary = by.vocabulary
             if by.engine:
-                healthy = partial(find_healthy, engines, pools)
+                healthy = partial(find_healthy, engines)
                 engine = EngineCounter(self.lasting.client, healthy, by.deadline_ms / 1000)
         return Counter(
             self.lasting.threads,
@@ -77,11 +74,9 @@ class Governance:
         )
 
 
-def find_healthy(
-    engines: EngineView, pools: Mapping[str, Sequence[str]], pool: str
-) -> Sequence[str]:
+def find_healthy(engines: EngineView, pool: str) -> Sequence[str]:
     """Name the endpoints of a pool that may be asked."""
-    return engines.healthy(pools[pool])
+    return [each.endpoint for each in engines.candidates(pool)]
 
 
 def reaches(policy: Policy) -> Sequence[Reach]:

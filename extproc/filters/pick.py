@@ -14,6 +14,7 @@ from extproc.decision import Decision, Deny, Outcome
 from extproc.errors import Reason
 from extproc.filter import Filter
 from extproc.filters.explain import Explained, Recorder
+from extproc.filters.fallback import may_repeat
 from extproc.filters.prefix import Prefix
 from extproc.policy.picking import PickerPolicy
 from extproc.ports import EngineView
@@ -42,13 +43,16 @@ class Pick(Filter):
         view: EngineView,
         adapters: Collection[str] = (),
         recorder: Recorder | None = None,
+        count: Callable[[str, str], object] = lambda _pool, _rung: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`adapters`: models that are LoRA adapters. `recorder` writes down why, where it is asked."""
+        """`adapters`: models that are LoRA adapters. `recorder` writes down why, where it is asked.
+        `count` hears of each choice: in which pool, and what it could be based on."""
         self._pools = pools
         self._view = view
         self._adapters = frozenset(adapters)
         self._recorder = recorder
+        self._count = count
         self._clock = clock
         self._pickers: dict[str, Picker] = {}
 
@@ -66,7 +70,9 @@ class Pick(Filter):
         asked, now_s = self._ask(request), self._clock()
         choice = self._choose(request, asked, candidates, now_s)
         self._tell(pool, asked, choice, now_s)
-        return request.having(Route(choice.endpoints, choice.prefiller))
+        self._count(pool, choice.rung)
+        may_resend = may_repeat(request, elsewhere=False)
+        return request.having(Route(choice.endpoints, choice.prefiller, choice.rung, may_resend))
 
     def _ask(self, request: Request) -> Asked:
         """Collect what pickers may know."""

@@ -134,22 +134,11 @@ class Pii(Filter):
     async def _look(self, kind: Kind, document: Document, choice: Choice) -> Sequence[Found]:
         """Raises: TangledError, FloodError, DetectorError."""
         texts = find_texts(kind, document)
-        found = await self._find(texts)
+        found = await search_texts(self._screen.engine, self._screen.own, texts)
         named = await self._find_names(texts, choice)
         both = zip(texts, found, named, strict=True)
         made = (Found(text, settle(text, [*some, *more], choice)) for text, some, more in both)
         return spread([each for each in made if each.findings], texts, choice)
-
-    async def _find(self, texts: Sequence[Text]) -> Sequence[Sequence[Finding]]:
-        """Look here, or in a thread what would hold others up. Raises: FloodError."""
-        engine, own = self._screen.engine, self._screen.own
-        said = [Said(text.text, member_of(text.place)) for text in texts]
-        if sum(len(each.text) for each in said) > LONG_CHARS:
-            return await asyncio.to_thread(engine.find, said, own)
-        scanned = engine.scan(said)
-        if scanned.places > MANY_PLACES:
-            return await asyncio.to_thread(engine.search, scanned, own)
-        return engine.search(scanned, own)
 
     async def _find_names(
         self, texts: Sequence[Text], choice: Choice
@@ -240,6 +229,19 @@ class Pii(Filter):
             settle_key=request.settle_key,
             members=members,
         )
+
+
+async def search_texts(
+    engine: Engine, own: Own | None, texts: Sequence[Text]
+) -> Sequence[Sequence[Finding]]:
+    """Look here, or in a thread what would hold others up. Raises: FloodError."""
+    said = [Said(text.text, member_of(text.place)) for text in texts]
+    if sum(len(each.text) for each in said) > LONG_CHARS:
+        return await asyncio.to_thread(engine.find, said, own)
+    scanned = engine.scan(said)
+    if scanned.places > MANY_PLACES:
+        return await asyncio.to_thread(engine.search, scanned, own)
+    return engine.search(scanned, own)
 
 
 def answers_in_json(document: Document) -> bool:

@@ -1,8 +1,9 @@
 """What stands in for what, put together: the filters of fallbacks, downgrades, hedges and cascades."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from audit.record import AuditLog
 from engines.base import ENGINES
 from extproc.errors import PolicyError
 from extproc.filter import Filter
@@ -10,11 +11,13 @@ from extproc.filters.authorize import Authorize
 from extproc.filters.cascade import Cascade, CascadeRule, Result
 from extproc.filters.context import Context
 from extproc.filters.downgrade import Budgets, Downgrade, Step
+from extproc.filters.egress import Egress, Onward
 from extproc.filters.fallback import Alternatives, Instead, Keep, Others
 from extproc.filters.hedge import HedgeRule, Hedging
 from extproc.filters.measure import Measure
 from extproc.filters.modality import Modality
 from extproc.filters.parameters import Parameters
+from extproc.filters.safeguards import Safeguards, scopes_of
 from extproc.filters.salt import Salting
 from extproc.filters.served import Served
 from extproc.limits.base import Counters
@@ -22,6 +25,7 @@ from extproc.policy.catalog import ParameterRule, Sharing
 from extproc.policy.models import Policy
 from extproc.policy.tables import access_table, model_table
 from extproc.ports import Asker, EngineView
+from extproc.safety.egress import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +78,52 @@ def fit(policy: Policy, view: EngineView, clock: Callable[[], float]) -> Sequenc
     chained = any(model.fallback for model in policy.models)
     if not chained or policy.access.authority is not None:
         return fits
-    rules = {model.name: model.parameters for model in policy.models}
-    checks = (
+    reaches = [limit.reach() for limit in policy.limits]
+    checks, rules = checks_of(policy, clock), rules_of(policy)
+    return (Keep(), *fits, Alternatives(others(policy), view, checks, fits, rules, reaches))
+
+
+def rules_of(policy: Policy) -> Mapping[str, Sequence[ParameterRule]]:
+    return {model.name: model.parameters for model in policy.models}
+
+
+def checks_of(policy: Policy, clock: Callable[[], float]) -> Sequence[Filter]:
+    """Make what a request must pass as it is, once more, for a model that is to stand in: whatever
+    judges it by its model or pool."""
+    rules = rules_of(policy)
+    return (
         Authorize(access_table(policy), clock),
-        Served(engines),
+        Served({pool.name: ENGINES[pool.engine] for pool in policy.pools}),
         Modality({model.name: model.modalities for model in policy.models}),
         Parameters({name: list(map(say_nothing, each)) for name, each in rules.items()}),
         Context({m.name: m.context_tokens for m in policy.models if m.context_tokens}),
+        *guard(policy),
+        Egress(gates_of(policy), policy.pii.own()),
     )
-    reaches = [limit.reach() for limit in policy.limits]
-    return (Keep(), *fits, Alternatives(others(policy), view, checks, fits, rules, reaches))
+
+
+def gates_of(policy: Policy) -> Mapping[str, Gate]:
+    return {pool.name: pool.upstream.egress.gate() for pool in policy.pools if pool.upstream}
+
+
+def guard(policy: Policy) -> Sequence[Filter]:
+    """Note which rules of safety were applied, where they differ from model to model and one may stand
+    in for another."""
+    scopes = scopes_of(policy) if any(model.fallback for model in policy.models) else ()
+    return (Safeguards(scopes),) if scopes else ()
+
+
+def leave(
+    policy: Policy, view: EngineView, audit: AuditLog | None, clock: Callable[[], float]
+) -> Sequence[Filter]:
+    """Look at what leaves for services elsewhere, if there are any."""
+    gates = gates_of(policy)
+    if not gates:
+        return guard(policy)
+    onward = None
+    if policy.access.authority is None:
+        onward = Onward(others(policy), view, checks_of(policy, clock), rules_of(policy))
+    return (*guard(policy), Egress(gates, policy.pii.own(), onward, audit, clock))
 
 
 def hedge(policy: Policy) -> Sequence[Filter]:

@@ -2,7 +2,7 @@
 
 import json
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -14,9 +14,16 @@ from pydantic import (
     model_validator,
 )
 
+from engines.base import ENGINES
+from engines.kind import EngineName
 from extproc.policy.access import OperationName
 from extproc.policy.base import Endpoint, Name, Strict, Word
 from extproc.policy.counting import ImagePolicy, TokenizerPolicy
+from extproc.policy.discovery import KvEventsPolicy, RoleName, SourcePolicy
+from extproc.policy.fallback import CascadePolicy, Chain, DowngradePolicy, HedgePolicy
+from extproc.policy.health import HealthPolicy
+from extproc.policy.picking import PickerPolicy
+from extproc.policy.upstream import KEY_HEADERS, UpstreamPolicy
 
 
 def read_price(given: object) -> object:
@@ -33,6 +40,8 @@ dollars, and with this maximum those of the longest requests add up within 64 bi
 Amount = Annotated[FiniteFloat, Field(gt=0, le=1e9)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Modality = Literal["text", "image", "audio", "video"]
+Sharing = Literal["tenant", "project", "user", "pool"]
+"""Within what prompts share cached prefixes; `pool`: all of it."""
 Parameter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A member of request bodies, an engine's own extensions among them."""
 
@@ -93,10 +102,47 @@ class PoolPolicy(Strict):
     """Endpoints that serve the same model version."""
 
     name: Word
-    engine: Literal["vllm", "sim"] = "vllm"
-    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)]
+    engine: EngineName = "vllm"
+    endpoints: tuple[Endpoint, ...] = ()
+    discover: tuple[SourcePolicy, ...] = ()  # who names more of them
+    upstream: UpstreamPolicy | None = None  # a service elsewhere, in place of both
+    endpoint_roles: dict[Endpoint, RoleName] = Field(default_factory=dict)  # none: both
+    kv_events: KvEventsPolicy | None = None  # where they tell of their caches
+    cache_sharing: Sharing = "tenant"  # whose prompts may share cached prefixes
     labels: LabelsPolicy = LabelsPolicy()
     endpoint_labels: dict[Endpoint, LabelsPolicy] = Field(default_factory=dict)  # where they differ
+    health: HealthPolicy = HealthPolicy()
+    picker: PickerPolicy = PickerPolicy()
+
+    @model_validator(mode="after")
+    def check_endpoints(self) -> Self:
+        here = bool(self.endpoints or self.discover)
+        if here and self.upstream:
+            raise ValueError("give endpoints or an upstream, not both")
+        if not here and not self.upstream:
+            raise ValueError("give endpoints, or discover them")
+        if self.engine in KEY_HEADERS and not self.upstream:
+            raise ValueError(f"engine {self.engine}: say in upstream where it is")
+        if self.upstream and self.engine != self.upstream.dialect:
+            raise ValueError("the engine of an upstream is its dialect: leave it out")
+        if self.kv_events and not ENGINES[self.engine].kv_events:
+            raise ValueError(f"kv_events: {self.engine} does not publish any")
+        if strangers := sorted(set(self.endpoint_roles) - set(self.endpoints)):
+            raise ValueError(f"endpoint_roles: {strangers[0]} is no endpoint of this pool")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def name_engine(cls, given: object) -> object:
+        """A service elsewhere is of the kind of its dialect."""
+        asis = given
+        if not isinstance(given, dict) or "engine" in given:
+            return asis
+        members = cast("dict[str, object]", given)
+        where = members.get("upstream")
+        if not isinstance(where, dict):
+            return members
+        return {**members, "engine": cast("dict[str, object]", where).get("dialect", "openai")}
 
     @model_validator(mode="after")
     def check_labelled(self) -> Self:
@@ -175,6 +221,7 @@ class ModelPolicy(Strict):
     pool: Word | None = None  # one version only; else give tracks
     version: Word | None = None
     served_as: Text | None = None  # what the engines call it; the same, if left out
+    adapter: bool = False  # it is a LoRA adapter of what the engines serve, under that name
     tracks: tuple[TrackPolicy, ...] = ()
     context_tokens: Annotated[int, Field(ge=1)] | None = None  # prompt and completion together
     modalities: tuple[Modality, ...] = ()  # what prompts may hold; none: the engine decides
@@ -182,6 +229,10 @@ class ModelPolicy(Strict):
     tokenizer: TokenizerPolicy | None = None  # how limits count prompts; none: estimated
     images: ImagePolicy | None = None  # what an image counts; none: 765
     parameters: tuple[ParameterRule, ...] = ()
+    fallback: Chain = ()  # models that serve when its engines fail, in order
+    downgrade: tuple[DowngradePolicy, ...] = ()  # lesser models, for tenants that accept them
+    hedge: HedgePolicy | None = None  # none: nothing is asked twice
+    cascade: CascadePolicy | None = None  # a smaller model that is asked first
 
     @model_validator(mode="after")
     def check_tracks(self) -> Self:

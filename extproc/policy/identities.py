@@ -18,6 +18,7 @@ class TenantPolicy(Strict):
     name: Word
     projects: tuple[Word, ...] = ()
     region: Word | None = None
+    accepts_downgrade: bool = False  # lesser models may answer when there is too much to do
 
 
 class RetiringDigest(Strict):

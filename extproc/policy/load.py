@@ -18,6 +18,7 @@ from extproc.policy.flaws import Flaw, FlawedPolicyError, Spot, Spots, explain_a
 from extproc.policy.models import Policy
 from extproc.policy.rest import check_rest
 from extproc.policy.secrets import SecretReader, resolve
+from extproc.safety.pii.engine import shipped
 
 Sources = Mapping[Path, bytes]
 MERGE_KEY = "<<"
@@ -61,6 +62,10 @@ def load_sources(
             named = [model.tokenizer for model in policy.models]
             wrong += load_tokenizers(named, vocabularies)
         if not wrong:
+            if secrets is not None:
+                policy.pii.own()
+                if any(pool.upstream for pool in policy.pools):
+                    shipped()  # what leaves is looked through, and not to begin with then
             return policy
     raise FlawedPolicyError([place_flaw(place, said, spots) for place, said in wrong]) from None
 

@@ -11,14 +11,24 @@ from typing import Annotated, Self
 
 from pydantic import PrivateAttr, StringConstraints
 
+from engines.base import ENGINES
 from extproc.policy.access import AccessPolicy
 from extproc.policy.alerts import AlertsPolicy
+from extproc.policy.audit import AuditPolicy
 from extproc.policy.base import Place, Strict
+from extproc.policy.cache import CachePolicy, check_cache
 from extproc.policy.catalog import ModelPolicy, PoolPolicy
+from extproc.policy.egress import check_egress
+from extproc.policy.explain import ExplainPolicy
+from extproc.policy.fallback import check_cascades, check_chains
+from extproc.policy.firewall import FirewallPolicy, check_firewall
 from extproc.policy.guards import GuardsPolicy
 from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
 from extproc.policy.ledger import LedgerPolicy
 from extproc.policy.limits import LimitPolicy
+from extproc.policy.moderation import ModerationPolicy, check_moderation
+from extproc.policy.outbound import OutboundPolicy, check_outbound
+from extproc.policy.pii import PiiPolicy, check_pii
 from extproc.policy.priorities import PriorityPolicy
 from extproc.policy.rules import check_rule
 
@@ -40,6 +50,13 @@ class Policy(Strict):
     priorities: tuple[PriorityPolicy, ...] = ()
     guards: GuardsPolicy = GuardsPolicy()
     alerts: AlertsPolicy = AlertsPolicy()
+    explain: ExplainPolicy = ExplainPolicy()
+    firewall: tuple[FirewallPolicy, ...] = ()
+    pii: PiiPolicy = PiiPolicy()
+    outbound: OutboundPolicy = OutboundPolicy()
+    audit: AuditPolicy = AuditPolicy()
+    cache: CachePolicy = CachePolicy()
+    moderation: ModerationPolicy = ModerationPolicy()
     ledger: LedgerPolicy = LedgerPolicy()
     _version: str = PrivateAttr("")
     _sources: Mapping[Path, bytes] = PrivateAttr(default_factory=dict[Path, bytes])
@@ -77,6 +94,9 @@ class Policy(Strict):
         for index, pool in enumerate(self.pools):
             yield from twice_in(("pools", index, "endpoints"), pool.endpoints)
         yield from self._check_models()
+        yield from check_chains([(m.name, m.fallback, m.downgrade) for m in self.models])
+        yield from check_cascades({m.name: m.cascade for m in self.models})
+        yield from self._check_counting()
         yield from self._check_keys()
         yield from self._check_others()
 
@@ -97,6 +117,22 @@ class Policy(Strict):
                 if name in seen:
                     yield ("models", index), f"the name {name!r} stands twice"
                 seen.add(name)
+
+    def _check_counting(self) -> Iterable[Mistake]:
+        """See that engines which are to count prompts can, and that what they tell of their caches can
+        be matched with prompts: without a vocabulary it would take the place of what is known else."""
+        mute = {pool.name for pool in self.pools if not ENGINES[pool.engine].tokenizes}
+        telling = {pool.name for pool in self.pools if pool.kv_events}
+        for index, model in enumerate(self.models):
+            if model.tokenizer is None or model.tokenizer.file is None:
+                for pool in sorted(telling & {track.pool for track in model.in_service()}):
+                    said = f"give its tokenizer.file, for pool {pool!r} has kv_events"
+                    yield ("models", index, "tokenizer"), said
+            asks = model.tokenizer is not None and model.tokenizer.engine
+            for track in model.in_service() if asks else ():
+                if track.pool in mute:
+                    said = f"the engines of pool {track.pool!r} cannot be asked"
+                    yield ("models", index, "tokenizer", "engine"), said
 
     def _check_keys(self) -> Iterable[Mistake]:
         projects = self.projects()
@@ -122,6 +158,18 @@ class Policy(Strict):
         for index, service in enumerate(self.services):
             for unknown in sorted(set(service.tenants) - tenants):
                 yield ("services", index, "tenants"), f"there is no tenant {unknown!r}"
+        yield from self._check_recorded(tenants)
+        models = {model.name for model in self.models}
+        named = {"tenants": tenants - {"*"}, "models": models}
+        yield from check_firewall(self.firewall, named)
+        yield from check_pii(self.pii, named)
+        yield from check_outbound(self.outbound, self.pii.own_types(), named)
+        leaving = {i: p.upstream.egress for i, p in enumerate(self.pools) if p.upstream}
+        yield from check_egress(leaving, self.pii.own_types(), named["tenants"])
+        pools = {pool.name for pool in self.pools}
+        known = {"tenants": tenants - {"*"}, "models": models, "pools": pools}
+        yield from check_cache(self.cache, known)
+        yield from check_moderation(self.moderation, named)
         for index, limit in enumerate(self.limits):
             yield from self._check_whom(("limits", index), limit)
         for index, priority in enumerate(self.priorities):
@@ -131,6 +179,15 @@ class Policy(Strict):
         for index, said in repeated([rule.name for rule in self.access.deny]):
             yield ("access", "deny", index, "name"), said
         yield from self._check_alerts(tenants - {"*"})
+
+    def _check_recorded(self, tenants: AbstractSet[str]) -> Iterable[Mistake]:
+        whose = {
+            ("explain",): self.explain.tenants,
+            ("audit", "requests"): self.audit.requests.tenants,
+        }
+        for section, named in whose.items():
+            for unknown in sorted(set(named) - tenants):
+                yield (*section, "tenants"), f"there is no tenant {unknown!r}"
 
     def _check_alerts(self, tenants: AbstractSet[str]) -> Iterable[Mistake]:
         lists = {

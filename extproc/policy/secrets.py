@@ -68,6 +68,7 @@ def resolve(policy: Policy, reader: SecretReader) -> Iterable[Mistake]:
     if not wrong:
         yield from check_services(policy)
         yield from check_webhooks(policy)
+        yield from check_pii_key(policy)
 
 
 def find_secrets(part: object, place: Place) -> Iterable[tuple[Place, Secret]]:
@@ -87,6 +88,13 @@ def check_webhooks(policy: Policy) -> Iterable[Mistake]:
     for index, webhook in enumerate(policy.alerts.webhooks):
         if not is_web(webhook.url.reveal()):
             yield ("alerts", "webhooks", index, "url"), "what is found there is no http(s) URL"
+
+
+def check_pii_key(policy: Policy) -> Iterable[Mistake]:
+    """See that nobody finds the key of placeholders by trying."""
+    key = policy.pii.key
+    if key is not None and len(key.reveal()) < SHORTEST:
+        yield ("pii", "key"), f"it is shorter than {SHORTEST} characters"
 
 
 def is_web(url: str) -> bool:

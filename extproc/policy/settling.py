@@ -30,18 +30,20 @@ def settle_config(policy: Policy) -> config.Config:
         retention=config.Retention(kept.default_days, dict(kept.regions), bool(kept.by_hand)),
         readers_of_all=frozenset(ledger.readers_of_all),
         root_interval_s=ledger.root_interval_s or USUAL.root_interval_s,
+        audit=config.Audit(policy.audit.days, bool(policy.audit.by_hand)),
         reconcile_interval_s=ledger.reconcile_interval_s or USUAL.reconcile_interval_s,
     )
 
 
 def find_endpoints(policy: Policy) -> Iterable[config.Endpoint]:
-    """Every engine once: pools may share one."""
+    """Every engine that counts tokens, once: pools may share one."""
     seen: set[str] = set()
     for pool in policy.pools:
-        for address in pool.endpoints:
+        engine = ENGINES[pool.engine]
+        for address in pool.endpoints if engine.counts_tokens else ():
             if address not in seen:
                 seen.add(address)
-                yield config.Endpoint(address, pool.name, ENGINES[pool.engine].metrics_path)
+                yield config.Endpoint(address, pool.name, engine.metrics_path)
 
 
 def webhook(policy: WebhookPolicy) -> Webhook:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +16,9 @@ from telemetry.logs import Event, EventLog
 log = EventLog(__name__)
 
 SUFFIX = ".policy.json"
+
+
+Ailing = Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]]
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -39,6 +42,10 @@ class Status(msgspec.Struct, frozen=True):
     version: str
     since_s: float
     rejected: Rejection | None = None
+    ailing: Ailing = msgspec.field(
+        default_factory=dict[str, dict[str, tuple[str, tuple[str, ...]]]]
+    )
+    """Endpoints that something speaks against, by pool: their condition, and what it is."""
 
     @property
     def is_alive(self) -> bool:
@@ -96,6 +103,12 @@ class StatusFile:
         rejected = Rejection(time.time(), version, tuple(flaws_of(error)))
         self._status = msgspec.structs.replace(self._status, rejected=rejected)
         self._write()
+
+    def ail(self, ailing: Ailing) -> None:
+        """Say what speaks against which endpoints; written down when that has changed."""
+        if ailing != self._status.ailing:
+            self._status = msgspec.structs.replace(self._status, ailing=ailing)
+            self._write()
 
     def _write(self) -> None:
         """A worker that cannot say what it serves serves all the same."""

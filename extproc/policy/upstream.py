@@ -8,6 +8,7 @@ from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 from dataplane.upstream import SYSTEM_CA_FILE, Upstream
 from engines.anthropic import VERSION
 from extproc.policy.base import FullPath, Secret, Strict, Url
+from extproc.policy.egress import EgressPolicy
 
 HostName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$")
@@ -37,6 +38,7 @@ class UpstreamPolicy(Strict):
     http2: bool = False
     connect_s: Seconds = 5.0
     silence_s: Seconds = 600.0  # no byte for so long is the end
+    egress: EgressPolicy = EgressPolicy()  # what may leave; nothing personal, if left out
 
     @model_validator(mode="after")
     def check_url(self) -> Self:

@@ -12,6 +12,7 @@ from extproc.routing.breaker import Breaker, BreakerRules
 from extproc.routing.ejection import Fitness
 from extproc.routing.pressure import Pressure, PressureRules
 from extproc.routing.slowness import Slowness, SlownessRules
+from extproc.routing.standstill import Standstill
 from extproc.routing.warmth import WarmthRules, warmth
 
 Condition = Literal["ready", "half_open", "open", "draining"]
@@ -46,7 +47,8 @@ class EndpointHealth:
 
     __slots__ = (
         "_breaker", "_fault_at_s", "_faults_since_s", "_member", "_models", "_pressure", "_refuses",
-        "_rules", "_silence", "_slowness", "_warm_since_s", "condition", "reasons", "until_s",
+        "_rules", "_silence", "_slowness", "_standstill", "_warm_since_s", "condition", "reasons",
+        "until_s",
     )  # fmt: skip
 
     def __init__(self, rules: HealthRules) -> None:
@@ -55,6 +57,8 @@ class EndpointHealth:
         self._models = dict[str, Breaker]()
         self._pressure = Pressure(rules.pressure)
         self._slowness = Slowness(rules.slowness)
+        slow = rules.slowness
+        self._standstill = Standstill(None if slow.ttft_p99_s is None else slow.for_s)
         self._member: Member | None = None
         self._refuses = False
         self._silence = ""
@@ -110,8 +114,9 @@ class EndpointHealth:
         for each in self._models.values():
             each.picked(now_s)
 
-    def look(self, look: Look, now_s: float) -> bool:
-        """Take a look; return whether it changes anything."""
+    def look(self, look: Look, now_s: float, in_flight: int = 0) -> bool:
+        """Take a look, and how many requests of this host are there; return whether it changes
+        anything."""
         was = (self._refuses, self._silence, self._pressure.kv_cache, self._pressure.queue)
         self._refuses = look.fault == "refused"
         self._silence = self._find_silence(look, now_s)
@@ -122,6 +127,10 @@ class EndpointHealth:
             self._pressure.look(look.load, look.at_s)
             if self._slowness.look(look.load, look.at_s) and self._breaker.state == "closed":
                 self._breaker.trip("slow", now_s)
+                tripped = True
+            stands_still = self._standstill.look(look.load, in_flight, look.at_s)
+            if stands_still and self._breaker.state != "open":
+                self._breaker.trip("stuck", now_s)
                 tripped = True
         now = (self._refuses, self._silence, self._pressure.kv_cache, self._pressure.queue)
         return tripped or was != now

@@ -193,11 +193,11 @@ class Watchdog:
             ailing.picked(now_s)
             found.touch()
 
-    def look(self, pool: str, look: Look, now_s: float) -> None:
-        """Learn from a look."""
+    def look(self, pool: str, look: Look, now_s: float, in_flight: int = 0) -> None:
+        """Learn from a look. `in_flight`: requests that this host has there."""
         known = self._of(pool)
         found = known.find(look.endpoint)
-        if found is not None and (found.look(look, now_s) or not found.is_well):
+        if found is not None and (found.look(look, now_s, in_flight) or not found.is_well):
             known.note(look.endpoint, found, now_s)
 
     def admits(self, pool: str, endpoint: str, now_s: float, model: str = "") -> bool:

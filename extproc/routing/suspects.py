@@ -41,6 +41,11 @@ class Suspects:
         kept = [each for each in candidates if since_s.get(each.endpoint, before_s) <= before_s]
         return kept or candidates
 
+    def of(self, now_s: float) -> frozenset[str]:
+        """Name them."""
+        since = self._since_s.items()
+        return frozenset(endpoint for endpoint, at_s in since if at_s > now_s - SUSPECT_S)
+
     def keep_only(self, endpoints: Collection[str]) -> None:
         """Forget all others."""
         self._forget(self._since_s.keys() - set(endpoints))

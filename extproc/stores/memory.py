@@ -167,3 +167,24 @@ class MemoryAuthority:
         if self.ruling is None:
             raise AuthorityError("it is down")
         return self.ruling
+
+
+class MemoryCacheMeter:
+    """Keeps what the cache said, and what became of answers."""
+
+    def __init__(self) -> None:
+        self.looks: list[tuple[str, str]] = []
+        self.answers: list[str] = []
+        self.evictions = 0
+
+    def looked(self, result: str, reason: str) -> None:
+        self.looks.append((result, reason))
+
+    def kept(self, result: str, size: int, seconds: float) -> None:
+        assert (size > 0) == (result == "kept")
+        assert seconds >= 0
+        self.answers.append(result)
+
+    def evicted(self, count: int) -> None:
+        assert count > 0
+        self.evictions += count

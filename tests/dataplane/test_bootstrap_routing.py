@@ -26,6 +26,10 @@ async def entry_of(stack, answer) -> dict[str, object]:
     return entry
 
 
+AGAIN = {"x-envoy-retry-on": "reset"}
+"""What the worker adds where nothing is left behind by what an engine had begun."""
+
+
 @pytest.mark.parametrize("chosen", [0, 1])
 async def test_the_endpoint_that_was_picked_serves(stack, chosen):
     for _ in range(4):
@@ -39,7 +43,8 @@ async def test_the_endpoint_that_was_picked_serves(stack, chosen):
 async def test_the_next_in_the_list_serves_when_the_first_fails(stack, failure):
     first, second = stack.engines
     first.answer = failure
-    answer = await stack.post(order(endpoints=f"{first.endpoint},{second.endpoint}"))
+    named = f"{first.endpoint},{second.endpoint}"
+    answer = await stack.post(order(endpoints=named, headers=AGAIN))
     assert answer.status_code == 200
     assert served(stack) == [1, 1]
     entry = await entry_of(stack, answer)
@@ -50,7 +55,7 @@ async def test_the_next_in_the_list_serves_when_the_first_fails(stack, failure):
 async def test_a_list_of_one_falls_back_to_another(stack):
     first, second = stack.engines
     first.answer = DEAD
-    answer = await stack.post(order(endpoints=first.endpoint))
+    answer = await stack.post(order(endpoints=first.endpoint, headers=AGAIN))
     assert answer.status_code == 200
     assert served(stack) == [1, 1]
     assert (await entry_of(stack, answer))["endpoint"] == second.endpoint
@@ -65,13 +70,21 @@ async def test_an_address_outside_the_pool_is_never_reached(stack):
 async def test_engines_that_all_die_are_a_503(stack):
     for engine in stack.engines:
         engine.answer = DEAD
-    answer = await stack.post(order())
+    answer = await stack.post(order(headers=AGAIN))
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "engine_unavailable"
     assert answer.headers["retry-after"] == "1"
     # The first try and three more: previous_hosts prefers others, and repeats when there are none.
     assert sum(served(stack)) == 4
     assert min(served(stack)) >= 1
+
+
+async def test_what_an_engine_may_have_begun_is_sent_again_only_when_the_worker_says_so(stack):
+    for engine in stack.engines:
+        engine.answer = DEAD
+    answer = await stack.post(order())
+    assert answer.status_code == 503
+    assert sum(served(stack)) == 1
 
 
 async def test_an_engines_own_503_reaches_the_client_as_it_is(stack):
@@ -218,7 +231,7 @@ async def test_the_header_reply_may_not_ask_for_modes_that_nothing_needs(stack):
     assert stack.worker.phases == ["request_headers", "request_body"]
 
 
-@pytest.mark.parametrize("name", ["x-envoy-retry-on", ":method"])
+@pytest.mark.parametrize("name", ["x-envoy-retriable-status-codes", ":method"])
 async def test_a_header_that_the_worker_may_not_set_is_a_fault_that_shows(stack, name):
     answer = await stack.post(order(set=name))
     assert answer.status_code == 503

@@ -15,11 +15,12 @@ PIECE = 3
 
 class Echoing(http.server.ThreadingHTTPServer):
     """`seen` are the bodies it was sent; `words` are said instead, if there are any. With `pause_s` it
-    waits after each piece; `said` counts the pieces it got rid of."""
+    waits after each piece; `said` counts the pieces it got rid of. While it `fails` it says 503."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Echo)
         self.seen, self.pause_s, self.said, self.words = [], 0.0, 0, ""
+        self.fails = False
 
     def handle_error(self, request, client_address):
         pass  # a gateway that hangs up is no error
@@ -41,6 +42,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.seen.append(body.decode())
+        if self.server.fails:
+            self.answer({}, 503)
+            return
         asked = json.loads(body)
         text, calls = self.server.words or last_text(asked), bool(asked.get("tools"))
         if calls:
@@ -52,9 +56,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(whole(text, calls))
 
-    def answer(self, document):
+    def answer(self, document, status=200):
         body = json.dumps(document).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()

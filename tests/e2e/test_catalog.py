@@ -109,6 +109,7 @@ def write_policy(directory, engine, authority, on_fault="deny", most=20):
         "pools": [
             {"name": "a", "engine": "vllm", "endpoints": [engine]},
             {"name": "b", "engine": "vllm", "endpoints": [engine]},
+            {"name": "older", "engine": "tgi", "endpoints": [engine]},
         ],
         "models": [
             {
@@ -131,6 +132,7 @@ def write_policy(directory, engine, authority, on_fault="deny", most=20):
             ]),
             model("secret"),
             model("frozen"),
+            {"name": "older", "pool": "older"},
         ],
         "access": {
             "allow": [
@@ -276,6 +278,7 @@ def test_a_client_cannot_choose_for_us(world):
 
 def test_rules_as_the_engine_sees_them(world):
     got = world.got("ruled", max_tokens=400, top_p=0.5)
+    assert len(got.pop("cache_salt")) == 64
     assert got == {
         "model": "ruled",
         "messages": [
@@ -330,6 +333,14 @@ def test_what_does_not_fit(world, members, code, param):
     assert message
 
 
+def test_what_the_engine_does_not_have(world):
+    message = refused(
+        world.post("older", path="/v1/embeddings"), 400, "unsupported_operation", "model"
+    )
+    assert message == "The model 'older' does not serve embeddings."
+    assert "cache_salt" not in world.got("older"), "it knows none"
+
+
 def test_what_nobody_has(world):
     assert "'none'" in refused(world.post("none"), 404, "model_not_found", "model")
 
@@ -356,7 +367,9 @@ def test_the_list_is_what_may_be_used(world, name, sees):
     with world.gateway.http(f"sk-{name}") as http:
         listed = {card["id"] for card in http.get("/v1/models").json()["data"]}
         one = http.get("/v1/models/secret")
-    assert listed == {"tracked", "plain", "dark", "ruled"} | ({"secret"} if sees else set())
+    assert listed == {"tracked", "plain", "dark", "ruled", "older"} | (
+        {"secret"} if sees else set()
+    )
     assert one.status_code == (200 if sees else 403)
 
 

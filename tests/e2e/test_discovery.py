@@ -54,7 +54,7 @@ def test_a_killed_watch_process_stops_nothing_and_is_back(tmp_path):
         wait_for(lambda: set(own.pids_of("-m engines.watch ")) - {first}, what="another one")
         os.kill(own.pids_of("engines.sim")[0], signal.SIGSTOP)
         try:
-            told = 'event":"endpoint_unhealthy"'
+            told = 'event":"endpoint_ejected"'
             wait_for(lambda: told in log.read_text(), what="news of it")
         finally:
             os.kill(own.pids_of("engines.sim")[0], signal.SIGCONT)

@@ -253,7 +253,7 @@ def test_a_killed_engine_is_left_out_and_comes_back(own, http):
     pid = next(pid for pid, line in own.children().items() if victim.split(":")[1] in line)
     os.kill(pid, signal.SIGSTOP)  # hangs, which is worse than gone: nothing refuses
     try:
-        text = 'event":"endpoint_unhealthy"'
+        text = 'event":"endpoint_ejected"'
         logs = [own.state / "log" / f"worker-{n}.log" for n in range(2)]
         wait_for(lambda: all(text in log.read_text() for log in logs), what="the probes")
         answers = [http.post(CHAT, json=ask(), timeout=5) for _ in range(6)]

@@ -1,5 +1,6 @@
 """`headgate keys` as an operator uses it: on the policy's files, while the gateway serves."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -14,8 +15,24 @@ from tests.e2e.conftest import ACME, GLOBEX, ROOT, running, wait_for
 DEMO = ROOT / "extproc" / "policy" / "demo"
 
 
+def headgate(*arguments):
+    return CliRunner().invoke(build(COMMANDS), list(map(str, arguments)))
+
+
 def keys(*arguments):
-    return CliRunner().invoke(build(COMMANDS), ["keys", *map(str, arguments)])
+    return headgate("keys", *arguments)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path):
+    """What is recorded of a command goes below where it is typed, unless it is told otherwise."""
+    with contextlib.chdir(tmp_path):
+        yield
+
+
+def audited(gateway, action):
+    done = headgate("audit", "search", "--action", action, "--json", "--state", gateway.state)
+    return json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -51,18 +68,31 @@ def test_a_life_of_a_key(directory, tmp_path):
             "--cidr",
             "127.0.0.0/8",
         )
-        first = shown(keys("new", "bob", "--tenant", "acme", *options, "--policy", directory))
+        here = ("--policy", directory, "--state", gateway.state)
+        first = shown(keys("new", "bob", "--tenant", "acme", *options, *here))
         wait_for(lambda: status(first) == 200, what="the new key")
 
-        second = shown(keys("rotate", "bob", "--policy", directory, "--overlap", "1h"))
+        second = shown(keys("rotate", "bob", *here, "--overlap", "1h"))
         wait_for(lambda: status(second) == 200, what="the rotated key")
         assert status(first) == 200, "both count during the overlap"
         assert listed(directory)["bob"]["state"] == "retiring"
 
-        assert keys("revoke", "bob", "--policy", directory).exit_code == 0
+        assert keys("revoke", "bob", *here).exit_code == 0
         wait_for(lambda: status(second) == 401, what="the end of the key")
         assert status(first) == 401
         assert (status(ACME), status(GLOBEX)) == (200, 200)
+
+        done = ["key.added", "key.rotated", "key.revoked"]
+        wait_for(lambda: [hit["action"] for hit in audited(gateway, "key")] == done, what="records")
+        wait_for(lambda: len(audited(gateway, "policy.changed")) == 3, what="records of policies")
+        added, changed, removed = audited(gateway, "policy.changed")
+        assert added["members"]["entries"] == "added keys bob"
+        assert (changed["members"]["sections"], removed["members"]["before"]) == (
+            *("keys", changed["object"]),
+        )
+        assert len(audited(gateway, "policy.loaded")) == 1
+        verified = headgate("audit", "verify", "--state", gateway.state)
+        assert verified.stdout.startswith("ok: 7 records"), verified.output
 
 
 def test_the_file_is_as_before_when_a_key_has_come_and_gone(directory):

@@ -7,7 +7,17 @@ from extproc import action
 from extproc.decision import Deny, Judged, Relay, Reply
 from extproc.errors import Reason
 from extproc.filter import AnswerMode
-from extproc.request import Identity, Kind, Model, Operation, Payload, Prompt, Route
+from extproc.request import (
+    Alternative,
+    Identity,
+    Kind,
+    Model,
+    Operation,
+    Payload,
+    Prompt,
+    Route,
+    Tries,
+)
 from tests.extproc.requests import BARE, TRACE, TRACE_ID, bare
 
 
@@ -51,6 +61,20 @@ def test_handing_over_names_the_sidecar_and_keeps_what_the_client_sent_as_a_secr
     assert known["sidecar"] == "sidecar/ledger"
     assert "pool" not in known, "no pool of engines served it"
     assert handed.remove_headers == action.SECRETS
+
+
+def test_forward_names_where_the_computed_prompt_comes_from():
+    route = Route(("10.0.0.1:80",), prefiller="10.0.0.9:80")
+    forward = action.forward(ready().having(route), "v1")
+    assert forward.set_headers["x-prefiller-host-port"] == "10.0.0.9:80"
+    assert forward.metadata["headgate"]["prefiller"] == "10.0.0.9:80"
+
+
+@pytest.mark.parametrize("may_resend", [False, True])
+def test_only_what_may_be_sent_again_is_tried_again_when_an_engine_may_have_begun(may_resend):
+    route = Route(("10.0.0.1:80",), may_resend=may_resend)
+    sent = action.forward(ready().having(route), "v1").set_headers
+    assert sent.get("x-envoy-retry-on") == ("reset" if may_resend else None)
 
 
 def test_forward_names_the_endpoints_as_header_and_as_metadata():
@@ -150,6 +174,7 @@ def test_a_reply_is_a_200_and_no_denial():
             "trace_id": TRACE_ID,
             "operation": "models",
             "policy": "v1",
+            "reply": True,
         }
     }
 
@@ -186,3 +211,45 @@ def test_a_refusal_is_in_the_shape_of_the_api_that_was_meant(path, is_anthropic)
 def test_going_on_is_not_stopping():
     with pytest.raises(AssertionError):
         action.stop(Judged(BARE, None), "v1")
+
+
+def test_where_it_may_go_on_travels_with_it():
+    raw = b'{"model":"m","seed":1}'
+    other = Model("other", "pool-b", "o", price="1/1/2")
+    tries = Tries(
+        "m",
+        b'{"model":"m"',
+        (Alternative(other, b'{"model":"o"', ("10.0.0.9:80",)),),
+        may_resend=True,
+    )
+    sent = action.forward(ready(raw).having(tries), "v1")
+    assert sent.set_headers["x-headgate-tries"] == "sent"
+    assert sent.set_headers["x-envoy-max-retries"] == "2"
+    named = "10.0.0.1:80,[::1]:81,10.0.0.9:80"
+    assert sent.metadata["envoy.lb"]["x-gateway-destination-endpoint"] == named
+    told = sent.metadata["headgate.tries"]
+    assert [each["name"] for each in told["priority_groups"]] == ["pool-a", "pool-a", "pool-b"]
+    assert (told["head_bytes"], told["tail_bytes"]) == (12, len(raw) - 12)
+    assert told["pools"]["pool-b"]["head"] == '{"model":"o"'
+    assert told["pools"]["pool-b"]["facts"] == {
+        "model": "other", "pool": "pool-b", "track": "stable", "version": "1", "price": "1/1/2",
+        "fallback": "from=m; reason=failed", "requested_model": "m", "picked_pool": "pool-a",
+        "picked_model": "m",
+    }  # fmt: skip
+
+
+def test_a_beginning_that_has_changed_since_is_not_cut_off():
+    tries = Tries("m", b'{"model":"x"', (Alternative(Model("o", "b", "o"), b"{"),), True)
+    sent = action.forward(ready(b'{"model":"m"}').having(tries), "v1")
+    assert "x-headgate-tries" not in sent.set_headers
+    assert "headgate.tries" not in sent.metadata
+
+
+def test_a_list_has_an_end():
+    here = tuple(Alternative(Model("o", f"p{n}", "o"), b"{", ("1", "2")) for n in range(9))
+    found = action.line_up("a", [str(n) for n in range(9)], Tries("m", b"{", here, True))
+    assert [pool for pool, _ in found] == ["a"] * 4 + ["p0", "p0", "p1", "p1"]
+    elsewhere = (Alternative(Model("o", "x", "o"), b"{"), *here[:1])
+    found = action.line_up("a", ["0"], Tries("m", b"{", elsewhere, True))
+    assert found == [("a", "0"), ("x", ""), ("p0", "1"), ("p0", "2")]
+    assert action.line_up("a", ["0", "1"], None) == [("a", "0"), ("a", "1")]

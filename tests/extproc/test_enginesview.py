@@ -21,7 +21,7 @@ from engines.watch.messages import (
 )
 from extproc.enginesview import STALE_S, EnginesView
 from extproc.routing.health import Watchdog
-from extproc.routing.standing import SUSPECT_S
+from extproc.routing.suspects import SUSPECT_S
 from tests.engines.watch.waiting import GUARD_S, until
 
 A, B, C = "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"
@@ -136,10 +136,8 @@ def test_an_endpoint_in_two_pools_is_one_engine(world):
         assert world.candidate(pool=pool).load.waiting == 4
 
 
-def test_one_that_refuses_is_not_named_and_told_of_once(world, caplog):
-    for _ in range(3):
-        world.now_s += 1
-        world.look(A, "refused")
+def test_one_that_refuses_is_not_named(world):
+    world.look(A, "refused")
     assert world.named() == [B]
     world.look(B, "refused")
     assert world.named() == []
@@ -148,24 +146,39 @@ def test_one_that_refuses_is_not_named_and_told_of_once(world, caplog):
     world.now_s += 1
     world.look(A)
     assert world.named() == [A]
-    told = [(record.message, record.endpoint) for record in caplog.records]
-    assert told == [("endpoint_unhealthy", A), ("endpoint_unhealthy", B), ("endpoint_healthy", A)]
+
+
+def test_one_that_is_silent_is_not_named_while_others_answer(world):
+    for _ in range(5):
+        world.now_s += 1
+        world.look(A, "timeout")
+        world.look(B)
+    assert world.named() == [B]
+    world.view.tick()
+    assert world.healthy["p"] == 1
+    for _ in range(5):
+        world.now_s += 1
+        world.look(B, "timeout")
+    assert world.named() == [A, B], "doubt never empties a pool"
 
 
 def test_a_look_that_is_told_twice_counts_once(world):
-    world.look(A, "timeout")
-    world.look(A, "timeout")
-    assert world.named() == [A, B]
-    world.now_s += 1
-    world.look(A, "timeout")
-    assert world.named() == [B]
+    world.look(A, load=Load(running=1))
+    world.look(A, load=Load(running=2))
+    assert world.candidate().load.running == 1
 
 
-def test_a_failed_attempt_makes_a_suspect_for_a_while(world):
+def test_a_failed_attempt_makes_a_suspect_until_a_good_look(world):
     world.view.hear(world.end("k", endpoint=B, failed=(A,)))
     assert world.named() == [B]
-    world.now_s += SUSPECT_S + 0.2
+    assert world.view.conditions("p") == {A: ("ready", ("suspect",)), B: ("ready", ())}
+    world.now_s += 0.2
+    world.look(A)
     assert world.named() == [A, B]
+    world.view.hear(world.end("i", endpoint=B, failed=(A,)))
+    assert world.named() == [B]
+    world.now_s += SUSPECT_S
+    assert world.named() == [A, B], "nobody looks any more"
     world.view.ended(world.end("j", failed=(A, B)))
     assert world.named() == [A, B], "doubt never empties a pool"
 
@@ -179,6 +192,19 @@ def test_the_watchdog_is_told_and_has_its_say(world):
         world.view.hear(Ended(f"k{number}", "p", A, world.now_s, 500, 0.1))
         world.now_s += 0.1
     assert world.named() == [B], "more than half of what it answered were errors"
+
+
+def test_an_engine_that_makes_no_token_of_what_it_has_is_left_out(world):
+    """Its server goes on answering, and says of itself that it is idle."""
+    load = Load(generation_tokens=9.0, ttft_buckets=((1.0, 3.0),))
+    world.view.picked(world.pick("k"))
+    for second in range(62):
+        world.now_s += 1
+        world.view.running("k")
+        assert world.named() == ([A, B] if second <= 60 else [B])
+        world.look(A, load=load)
+        world.look(B, load=load)
+    assert world.view.conditions("p")[A] == ("open", ("stuck",))
 
 
 def test_warmth_comes_of_the_watchdog(world):
@@ -252,7 +278,7 @@ async def test_workers_of_a_host_count_alike(tmp_path):
     one, other = World(), World()
     hub = Hub()
     async with watched(tmp_path, one, other), hub.serving(tmp_path / "run" / NAME):
-        hub.tell_looks([Look(A, 50.0, "", Load(running=9)), Look(B, 50.0, "refused")])
+        hub.tell_looks([Look(A, 99.0, "", Load(running=9)), Look(B, 99.0, "refused")])
         for world in (one, other):
             await until(lambda world=world: world.named() == [A])
             assert world.candidate().load.running == 9

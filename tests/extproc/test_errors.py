@@ -29,7 +29,7 @@ def test_every_reason_is_of_one_piece(reason):
     # OpenAI's own word for an empty budget: its SDKs' users look for it.
     assert kind.type == ("insufficient_quota" if reason is Reason.BUDGET else TYPES[kind.status])
     assert (kind.blame == "client") == (kind.status < 500)
-    later = kind.status >= 500 or reason is Reason.RATE_LIMIT
+    later = kind.status >= 500 or reason in (Reason.RATE_LIMIT, Reason.SATURATED)
     assert kind.retry == later, "the same request will not be right the next time"
 
 

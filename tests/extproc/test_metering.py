@@ -16,6 +16,7 @@ meter.decided("forward", 0.003)
 meter.decided("deny", 0.0)
 meter.filter_fault("settle")
 meter.wire_fault("order")
+meter.found("email", "mask", 3)
 meter.banned(Case("key:a"))
 meter.barred(Case("address:192.0.2.1"))
 meter.barred(Case("user:acme/ann", Barred.LONG_PROMPTS, shadow=True))
@@ -28,6 +29,8 @@ def test_what_a_worker_counts_is_what_is_shown(tmp_path):
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", WORK], env=environment, check=True, timeout=60)
     read = registry_over(tmp_path, alive=lambda _: True).get_sample_value
+    masked = {"type": "email", "action": "mask"}
+    assert read("headgate_pii_values_total", masked) == 3
     assert read("headgate_decision_seconds_count", {"outcome": "forward"}) == 2
     assert read("headgate_decision_seconds_count", {"outcome": "deny"}) == 1
     seconds = read("headgate_decision_seconds_sum", {"outcome": "forward"})

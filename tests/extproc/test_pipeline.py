@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from extproc.decision import Deny, Outcome, Reply, Wait
 from extproc.errors import PolicyError, Reason
-from extproc.filter import AnswerMode, Filter
+from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.pipeline import Pipeline, check_order
 from extproc.request import Body, Fact, Identity, Model, Operation, Prompt
 from extproc.stores.memory import MemoryMeter
@@ -267,6 +267,43 @@ def test_transforms_come_in_the_order_of_the_filters():
     one, two = object(), object()
     pipeline, _ = build(Step("a", rewrite=one), Bare(), Step("b", rewrite=two))
     assert pipeline.transforms(BARE) == [one, two]
+
+
+class Mark(BodyTransform):
+    """Puts a mark behind each feed; the last one it has to wait for."""
+
+    def __init__(self, mark, *, waits=False):
+        self.mark, self.waits, self.late = mark, waits, b""
+
+    def feed(self, chunk):
+        data, self.late = self.late + chunk + self.mark, b""
+        return data if chunk else data[: -len(self.mark)]
+
+    async def wait(self):
+        self.waits, self.late = False, b"late"
+
+    def finish(self):
+        return b"."
+
+
+async def test_a_reply_meets_the_filters_before_it():
+    pipeline, _ = build(
+        Step("a", rewrite=Mark(b"a")), Step("b", rewrite=Mark(b"b", waits=True)),
+        Step("c", rewrite=Mark(b"c"), outcome=Reply(b"hit")), Step("d", rewrite=Mark(b"d")),
+    )  # fmt: skip
+    judged = await judge(pipeline)
+    assert judged.stop.body == b"hita.blate."
+
+
+async def test_a_reply_that_cannot_be_rewritten_does_not_go_out():
+    class Broken(BodyTransform):
+        def feed(self, chunk):
+            raise ValueError(chunk)
+
+    pipeline, meter = build(Step("a", rewrite=Broken()), Step("b", outcome=Reply(b"<SECRET>")))
+    judged = await judge(pipeline)
+    assert judged.stop.reason is Reason.FAULT
+    assert meter.faults == {"b": 1}
 
 
 async def test_settle_goes_backwards_and_a_fault_spares_the_others(caplog):

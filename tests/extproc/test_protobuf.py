@@ -14,7 +14,15 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
 from google.protobuf.struct_pb2 import Struct
 
 from extproc.action import Answer
-from extproc.protobuf import StructView, read_claims, set_header, set_metadata
+from extproc.protobuf import (
+    StructView,
+    read_claims,
+    read_served,
+    read_status,
+    read_subset,
+    set_header,
+    set_metadata,
+)
 from extproc.wire import EnvoyStream
 
 DUPLEX, STREAMED = ProcessingMode.FULL_DUPLEX_STREAMED, ProcessingMode.STREAMED
@@ -192,3 +200,56 @@ def test_claims_are_those_of_one_token(spaces, claims):
 
 def test_without_jwt_authn_there_are_no_claims():
     assert read_claims(ProcessingRequest()) is None
+
+
+def told(namespace, **known):
+    message = ProcessingRequest()
+    message.metadata_context.filter_metadata[namespace].update(known)
+    return message
+
+
+SUBSET = "x-gateway-destination-endpoint-subset"
+
+
+@pytest.mark.parametrize(
+    ("said", "subset"),
+    [
+        ("10.0.0.1:80", ("10.0.0.1:80",)),
+        ("10.0.0.1:80, 10.0.0.2", ("10.0.0.1:80", "10.0.0.2")),
+        (["10.0.0.1:80", " [::1]:80 ,10.0.0.1:80"], ("10.0.0.1:80", "[::1]:80")),
+        ("", ()),
+        ([], ()),
+        (7, ()),
+        ([None, True], ()),
+    ],
+)
+def test_subset(said, subset):
+    assert read_subset(told("envoy.lb.subset_hint", **{SUBSET: said})) == subset
+
+
+def test_no_subset():
+    for message in (ProcessingRequest(), told("envoy.lb.subset_hint"), told("envoy.lb", x="y")):
+        assert read_subset(message) is None
+
+
+def test_served():
+    assert (
+        read_served(told("envoy.lb", **{"x-gateway-destination-endpoint-served": "a:1"})) == "a:1"
+    )
+    assert read_served(told("envoy.lb", **{"x-gateway-destination-endpoint": "a:1"})) == ""
+    assert read_served(ProcessingRequest()) == ""
+
+
+@pytest.mark.parametrize(
+    ("pairs", "status"),
+    [
+        ([HeaderValue(key=":status", raw_value=b"200")], 200),
+        ([HeaderValue(key="x", value="1"), HeaderValue(key=":status", value="503")], 503),
+        ([HeaderValue(key=":status", raw_value="²".encode())], 0),
+        ([HeaderValue(key=":status")], 0),
+        ([], 0),
+    ],
+)
+def test_status(pairs, status):
+    answered = HttpHeaders(headers=HeaderMap(headers=pairs))
+    assert read_status(ProcessingRequest(response_headers=answered)) == status

@@ -432,3 +432,30 @@ async def test_a_port_is_told():
             assert reply.status == SERVING
         await server.drain()
         await taken.drain()
+
+
+async def test_who_follows_streams_to_their_end_takes_no_access_logs(tmp_path):
+    async def follow(stream, *_):
+        await stream.head()
+
+    meter = MemoryMeter()
+    current = CurrentPipeline(Pipeline([], "v1", meter))
+    server = Server(current, ByteBudget(1), meter, follow)
+    listen = f"unix:{tmp_path}/w.sock"
+    await server.start(listen, ready=False)
+    async with aio.insecure_channel(listen) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        ask = health_pb2.HealthCheckRequest
+        assert (await health.Check(ask(service="readiness"))).status != SERVING
+        assert (await health.Check(ask(service="liveness"))).status == SERVING
+        server.health.serve()
+        assert (await health.Check(ask(service="readiness"))).status == SERVING
+        logs = channel.stream_unary(
+            "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+            StreamAccessLogsMessage.SerializeToString,
+            StreamAccessLogsResponse.FromString,
+        )
+        with pytest.raises(aio.AioRpcError) as refused:
+            await logs(iter([StreamAccessLogsMessage()]))
+        assert refused.value.code() is StatusCode.UNIMPLEMENTED
+    await server.drain(0.0)

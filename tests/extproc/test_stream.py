@@ -35,6 +35,8 @@ class Script:
         self.told, self.replaced = [], []
         self.admitted = self.forwarded = self.answered = None
 
+    may_push = False
+
     async def head(self):
         self.told.append("head")
         return self._request
@@ -391,3 +393,106 @@ async def test_transforms_are_chained_whatever_the_chunks(data, cuts):
     once = b"".join(b"i" + bytes([byte]) for byte in data) + b"."
     twice = b"".join(b"o" + bytes([byte]) for byte in once) + b"."
     assert b"".join(script.replaced) == twice
+
+
+class Patient(BodyTransform):
+    """Holds what it was fed until it has heard nothing for a while, or has to wait for a ruling."""
+
+    def __init__(self, *, ends=False, asks=False):
+        self.held, self.ends, self.asks = b"", ends, asks
+
+    def feed(self, chunk):
+        if chunk:
+            self.held += chunk
+            return b""
+        if self.asks and not self.waits:
+            self.waits = True
+            return b""
+        out, self.held = self.held, b""
+        self.over = self.ends
+        return out
+
+    def finish(self):
+        if self.asks and self.held:
+            self.waits = True
+            return b""
+        out, self.held = self.held, b""
+        return out
+
+    async def wait(self):
+        await asyncio.sleep(0)
+        self.waits = self.asks = False
+
+    def patience_s(self):
+        return 0.01 if self.held else None
+
+
+class Slow(Script):
+    """Full duplex: chunks come when the events before them are set, or after pauses."""
+
+    may_push = True
+
+    def __init__(self, *chunks, pause_s=0.0):
+        super().__init__()
+        self._slow, self._pause = chunks, pause_s
+        self.left = False
+
+    async def chunks(self):
+        try:
+            for index, data in enumerate(self._slow):
+                if index:
+                    await asyncio.sleep(self._pause)
+                yield Chunk(data, last=index == len(self._slow) - 1)
+        finally:
+            self.left = True
+
+
+async def test_what_is_held_goes_out_while_nothing_comes():
+    script = Slow(b"a", b"b", b"c", pause_s=0.1)
+    await asyncio.wait_for(rewrite(script, [Patient()]), 5)
+    assert script.replaced == [b"", b"a", b"", b"b", b"c"]
+    assert script.left
+
+
+async def test_where_nothing_can_be_pushed_it_goes_out_with_the_next():
+    script = Slow(b"a", b"b", pause_s=0.05)
+    script.may_push = False
+    await rewrite(script, [Patient()])
+    assert script.replaced == [b"", b"ab"]
+
+
+async def test_an_answer_that_ends_while_nothing_comes():
+    script = Slow(b"a", b"b", pause_s=30)
+    await asyncio.wait_for(rewrite(script, [Patient(ends=True)]), 5)
+    assert script.told[-1] == "end"
+    assert script.replaced == [b"", b"a"]
+    assert script.left, "nobody reads on"
+
+
+async def test_a_chunk_that_comes_while_a_ruling_is_awaited_waits_its_turn():
+    class Ruling(Patient):
+        async def wait(self):
+            await asyncio.sleep(0.1)  # the next chunk is there by then
+            self.waits = self.asks = False
+
+    script = Slow(b"a", b"b", pause_s=0.03)
+    await asyncio.wait_for(rewrite(script, [Ruling(asks=True)]), 5)
+    assert b"".join(script.replaced) == b"ab"
+    assert len(script.replaced) == 2, "the first goes out with the second"
+
+
+async def test_the_end_of_an_answer_can_be_waited_for():
+    script = Script(chunks=[b"a", b"b"])
+    await rewrite(script, [Patient(asks=True)])
+    assert script.replaced == [b"", b"ab"]
+
+
+async def test_a_fault_of_the_stream_comes_out_as_it_is():
+    class Gone(Slow):
+        async def chunks(self):
+            yield Chunk(b"a", last=False)
+            await asyncio.sleep(0.02)
+            raise DownstreamGoneError("gone")
+
+    with pytest.raises(DownstreamGoneError):
+        await asyncio.wait_for(rewrite(Gone(), [Patient()]), 5)

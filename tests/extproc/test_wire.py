@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from extproc.action import HandOver
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
 from extproc.dialects.sse import Splitter
-from extproc.errors import DownstreamGoneError, WireError
+from extproc.errors import AnswerFirstError, DownstreamGoneError, WireError
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.pipeline import Pipeline
-from extproc.request import Body, Model, Payload, Route
+from extproc.request import Body, Model, Payload, Route, Subset
 from extproc.stores.memory import MemoryMeter
 from extproc.stream import serve
 from extproc.wire import PIECE_BYTES, EnvoyStream
@@ -467,3 +467,64 @@ async def test_recorded_streams_are_the_same_however_cut(answer, data):
         assert downstream(script) == answer
     assert cut.events == whole.events
     assert cut.usage() == whole.usage()
+
+
+def duplex(message):
+    message.protocol_config.request_body_mode = DUPLEX
+    message.protocol_config.response_body_mode = DUPLEX
+    return message
+
+
+async def test_a_subset_becomes_a_fact():
+    message = head()
+    known = message.metadata_context.filter_metadata["envoy.lb.subset_hint"]
+    known["x-gateway-destination-endpoint-subset"] = "10.0.0.1"
+    request = await EnvoyStream(Script(message)).head()
+    assert request.fact(Subset).endpoints == ("10.0.0.1",)
+    assert (await EnvoyStream(Script(head())).head()).find(Subset) is None
+
+
+async def test_a_stream_that_begins_with_an_answer_can_be_passed_through():
+    script = Script(duplex(answer_head()), part(b"refused"), part(b"", end=True))
+    stream = EnvoyStream(script)
+    with pytest.raises(AnswerFirstError):
+        await stream.head()
+    async for chunk in stream.chunks():
+        await stream.replace(chunk.data)
+    assert script.kinds() == ["response_headers", "response_body", "response_body"]
+    assert downstream(script) == b"refused"
+    assert script.sent[-1].response_body.response.body_mutation.streamed_response.end_of_stream
+
+
+async def test_the_end_of_a_body_may_come_twice():
+    """envoyproxy/envoy issue 46237."""
+    messages = (body(), body(BODY[-3:]), answer_head(), part(b"x", end=True))
+    script = await play(duplex(head()), *messages)
+    assert msgspec.json.decode(upstream(script)) == REWRITTEN
+    assert downstream(script) == b"x"
+
+
+async def test_status_and_who_served_are_noted():
+    answered = answer_head(end=True)
+    answered.response_headers.headers.headers.add(key=":status", raw_value=b"201")
+    known = answered.metadata_context.filter_metadata["envoy.lb"]
+    known["x-gateway-destination-endpoint-served"] = "10.0.0.2:1"
+    stream = EnvoyStream(Script(duplex(head()), body(), answered))
+    await serve(
+        stream, Pipeline([Decide()], "v1", MemoryMeter()), ByteBudget(1 << 20), MemoryMeter()
+    )
+    assert (stream.status, stream.served) == (201, "10.0.0.2:1")
+
+
+@pytest.mark.parametrize("mode", [NONE, STREAMED, DUPLEX])
+async def test_only_in_duplex_bytes_may_go_out_at_any_time(mode):
+    script = Script(head(DUPLEX, mode))
+    stream = EnvoyStream(script)
+    await stream.head()
+    assert stream.may_push == (mode == DUPLEX)
+    if stream.may_push:
+        await stream.replace(b"held")
+        await stream.replace(b"")
+        [sent] = script.sent
+        piece = sent.response_body.response.body_mutation.streamed_response
+        assert (piece.body, piece.end_of_stream) == (b"held", False)

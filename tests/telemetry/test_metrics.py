@@ -1,12 +1,21 @@
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from telemetry.metrics import SETTLE_METRICS, WORKER_METRICS, SettleMetrics, WorkerMetrics
+from telemetry.metrics import (
+    SETTLE_METRICS,
+    WATCH_METRICS,
+    WORKER_METRICS,
+    SettleMetrics,
+    WatchMetrics,
+    WorkerMetrics,
+)
 
 UNITS = {"seconds": "_seconds", "bytes": "_bytes", "tokens": "tokens"}
 
 
-@pytest.mark.parametrize("metric", [*SETTLE_METRICS, *WORKER_METRICS], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "metric", [*SETTLE_METRICS, *WORKER_METRICS, *WATCH_METRICS], ids=lambda m: m.name
+)
 def test_the_table_is_consistent(metric):
     assert metric.help.endswith(".")
     assert set(metric.fixed) <= set(metric.labels)
@@ -16,13 +25,18 @@ def test_the_table_is_consistent(metric):
 
 
 def test_names_are_unique():
-    names = [metric.full_name for metric in (*SETTLE_METRICS, *WORKER_METRICS)]
+    names = [metric.full_name for metric in (*SETTLE_METRICS, *WORKER_METRICS, *WATCH_METRICS)]
     assert len(set(names)) == len(names)
     assert all(name.startswith("headgate_") for name in names)
 
 
 @pytest.mark.parametrize(
-    ("owner", "table"), [(SettleMetrics, SETTLE_METRICS), (WorkerMetrics, WORKER_METRICS)]
+    ("owner", "table"),
+    [
+        (SettleMetrics, SETTLE_METRICS),
+        (WorkerMetrics, WORKER_METRICS),
+        (WatchMetrics, WATCH_METRICS),
+    ],
 )
 def test_each_process_registers_exactly_its_table(owner, table):
     registry = CollectorRegistry()

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from telemetry.metrics import SETTLE_METRICS, WORKER_METRICS
+from telemetry.metrics import SETTLE_METRICS, WATCH_METRICS, WORKER_METRICS
 
 FILE = Path(__file__).parents[2] / "docs" / "prometheus-rules.yaml"
-METRICS = {metric.full_name: metric for metric in (*SETTLE_METRICS, *WORKER_METRICS)}
+METRICS = {
+    metric.full_name: metric for metric in (*SETTLE_METRICS, *WORKER_METRICS, *WATCH_METRICS)
+}
 RULES = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]]
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.e2e.conftest import events, running, wait_for
+from tests.e2e.conftest import ACME, GLOBEX, events, running, wait_for
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -126,6 +126,29 @@ def test_after_aborts_the_ledger_is_never_above_the_engine(gateway):
     unattributed = engine[1] - total(rows, "completion")
     print(f"\nunattributed after {len(ids)} aborts: {unattributed} of {engine[1]} tokens")  # noqa: T201
     assert all(row["completion_tokens"] < 2000 for row in rows)
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT, "/v1/responses", "/v1/messages"])
+def test_a_tenant_does_not_find_what_another_has_cached(gateway, path):
+    said = f"Salted, at {path}: " + "why " * 300
+    turns = [{"role": "user", "content": said}]
+    body = {
+        CHAT: {"messages": turns, "max_tokens": 1},
+        TEXT: {"prompt": said, "max_tokens": 1},
+        "/v1/responses": {"input": said, "max_output_tokens": 1},
+        "/v1/messages": {"messages": turns, "max_tokens": 1},
+    }[path]
+    cached = []
+    for number, (key, own) in enumerate(
+        [(ACME, {}), (ACME, {}), (GLOBEX, {}), (GLOBEX, {}), (ACME, {"cache_salt": "mine"})]
+    ):
+        headers = {"x-request-id": f"salt-{path[4:]}-{number}"}
+        with gateway.http(key) as http:
+            answer = http.post(path, json={"model": "tiny", **body, **own}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        (row,) = settled(gateway, [headers["x-request-id"]])
+        cached.append(bool(row["cached_tokens"]))
+    assert cached == [False, True, False, True, False]
 
 
 def told(stream):

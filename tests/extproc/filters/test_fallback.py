@@ -107,6 +107,7 @@ async def test_a_track_that_was_asked_for_is_kept():
         (Kind.RESPONSES, {}, True, False),
         (Kind.RESPONSES, {"store": True}, False, False),
         (Kind.RESPONSES, {"store": False}, True, True),
+        (Kind.RESPONSES, {"store": False, "background": True}, False, False),
         (Kind.EMBEDDINGS, {}, True, True),
     ],
 )

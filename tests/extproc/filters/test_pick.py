@@ -38,6 +38,19 @@ async def test_each_in_turn_with_the_next_ones_behind():
     assert chosen == circle[start : start + 4]
 
 
+async def test_it_is_said_what_a_choice_was_based_on():
+    told = Counter()
+
+    def count(*labels):
+        told[labels] += 1
+
+    for algorithm, rung in [("least_request", "in_flight"), ("round_robin", "any")]:
+        pick = over({"p": (A, B)}, policy=PickerPolicy(algorithm=algorithm), count=count)
+        found = await pick.decide(BARE.having(Model("m", "p", "m")))
+        assert found.fact(Route).witness() == {"rung": rung}
+    assert told == {("p", "in_flight"): 1, ("p", "any"): 1}
+
+
 async def test_pools_take_turns_of_their_own():
     pick = over({"p": (A, B), "q": (C,)})
     first = await choose(pick)

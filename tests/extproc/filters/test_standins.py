@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.errors import PolicyError
-from extproc.filters.standins import Standing, cascade, fit, hedge, stand_in
+from extproc.filters.standins import Standing, cascade, checks_of, fit, hedge, leave, stand_in
 from extproc.policy.models import Policy
 from extproc.stores.memory import MemoryEngines
 
@@ -59,3 +59,22 @@ def test_steps_down_hedges_and_cascades():
     assert names(cascade(given, Standing(asker=ASKER))) == ["cascade"]
     with pytest.raises(PolicyError, match="HEADGATE_URL"):
         cascade(given, Standing())
+
+
+def test_what_leaves_and_what_stands_in_is_looked_at():
+    upstream = {"name": "x", "upstream": {"url": "https://api.example.com/v1"}}
+    here = {"name": "a", "endpoints": ["10.0.0.1:80"]}
+    rules = {"rules": [{"types": {"all": "tag"}, "models": ["big"]}]}
+
+    def given(pools, fallback):
+        models = [{"name": "big", "pool": "a", "fallback": fallback}, {"name": "o", "pool": "a"}]
+        return Policy.model_validate({"pools": pools, "models": models, "pii": rules})
+
+    def left(*members):
+        return names(leave(given(*members), MemoryEngines(), None, lambda: 0.0))
+
+    assert left([here], []) == []
+    assert left([here], ["o"]) == ["safeguards"]
+    assert left([here, upstream], []) == ["egress"]
+    assert left([here, upstream], ["o"]) == ["safeguards", "egress"]
+    assert "egress" in names(checks_of(given([here, upstream], ["o"]), lambda: 0.0))

@@ -50,7 +50,7 @@ def test_what_means_the_same(old, new):
     [
         ({"salt": "a-first-salt"}, {"salt": "another-salt"},
          ["~ salt: a-first-salt -> another-salt"]),
-        ({}, {"tenants": [TENANT, {"name": "globex"}]}, ["+ tenants globex: name globex"]),
+        ({}, {"tenants": [TENANT, {"name": "globex"}]}, ["+ tenants globex: name globex, accepts_downgrade false"]),
         ({}, {"keys": []}, [f"- keys k: id k, digest {ONE[:12]}..., tenant acme, models [*]"]),
         ({}, {"tenants": [{"name": "acme", "projects": ["b", "c"]}]},
          ["~ tenants acme projects: +c -a"]),

@@ -56,6 +56,29 @@ def make(**sections):
         ({"keys": [{**KEY, "models": ["x", "*"]}]}, ("keys", 0, "models"), "there is no model 'x'"),
         ({"models": [{"name": "m", "pool": "q"}]}, ("models", 0, "pool"), "there is no pool 'q'"),
         ({"pools": []}, ("models", 0, "pool"), "there is no pool 'p'"),
+        (
+            {"pools": [{**POOL, "kv_events": {"port": 5557}}]},
+            ("models", 0, "tokenizer"),
+            "give its tokenizer.file, for pool 'p' has kv_events",
+        ),
+        (
+            {
+                "pools": [POOL, {**POOL, "name": "o", "engine": "ollama"}],
+                "models": [
+                    MODEL,
+                    {
+                        "name": "two",
+                        "tracks": [
+                            {"track": "stable", "pool": "p", "version": "1"},
+                            {"track": "canary", "pool": "o", "version": "2"},
+                        ],
+                        "tokenizer": {"engine": True},
+                    },
+                ],
+            },
+            ("models", 1, "tokenizer", "engine"),
+            "the engines of pool 'o' cannot be asked",
+        ),
     ],
 )
 def test_what_points_nowhere_or_stands_twice(sections, place, said):

@@ -7,13 +7,14 @@ from extproc.errors import PolicyError
 from extproc.policy.load import load
 from extproc.policy.secrets import SecretReader
 from extproc.policy.settling import settle_config
-from ledger.config import Config, CostRule, Drift, Endpoint, Retention
+from ledger.config import Audit, Config, CostRule, Drift, Endpoint, Retention
 
 POLICY = """\
 tenants: [{name: acme}]
 pools:
   - {name: a, endpoints: ["10.0.0.1:8000", "10.0.0.2:8000"]}
   - {name: b, engine: sim, endpoints: ["10.0.0.2:8000", "[::1]:8000"]}
+  - {name: mute, engine: ollama, endpoints: ["10.0.0.3:8000"]}
 alerts:
   webhooks:
     - {name: ops, url: {env: HOOK}}
@@ -29,6 +30,7 @@ alerts:
     - {name: days, per: day, tenants: [acme]}
     - {name: months, per: month, above_forecast: 2, min_usd: 100, zone: Asia/Shanghai}
   drift: {tokens: 5, share: 0.5, for_s: 1}
+audit: {retention_days: 365, by_hand: true}
 ledger:
   retention: {default_days: 400, regions: {eu: 180}, by_hand: true}
   readers_of_all: [finance]
@@ -71,6 +73,7 @@ def test_all_of_it(tmp_path):
         ),
         drift=Drift(5, 0.5, 1),
         retention=Retention(400, {"eu": 180}, by_hand=True),
+        audit=Audit(365, by_hand=True),
         readers_of_all=frozenset({"finance"}),
         root_interval_s=60,
         reconcile_interval_s=1,

@@ -50,6 +50,18 @@ def test_over_tcp_a_worker_is_called_by_its_pid(run):
     assert read_statuses(run)[0].worker == f"worker-{os.getpid()}"
 
 
+def test_a_worker_says_what_speaks_against_endpoints(run):
+    file = begin(run)
+    ailing = {"p": {"10.0.0.1:8000": ("open", ("errors:m",))}}
+    file.ail(ailing)
+    assert read_statuses(run)[0].ailing == ailing
+    written = next(run.iterdir()).stat().st_mtime_ns
+    file.ail({"p": dict(ailing["p"])})
+    assert next(run.iterdir()).stat().st_mtime_ns == written, "nothing has changed"
+    file.ail({})
+    assert read_statuses(run)[0].ailing == {}
+
+
 def test_a_rejection_is_kept_until_the_next_one(run):
     file = begin(run)
     file.reject(FlawedPolicyError([FLAW]), "v2")

@@ -28,6 +28,8 @@ def test_one_that_failed_is_passed_over_for_a_while():
     suspects = Suspects()
     suspects.failed(A, 1.0)
     assert keep(suspects) == [B, C]
+    assert suspects.of(1.0) == {A}
+    assert suspects.of(1.0 + SUSPECT_S) == frozenset()
     assert keep(suspects, 0.9 + SUSPECT_S) == [B, C]
     assert keep(suspects, 1.0 + SUSPECT_S) == [A, B, C]
 

@@ -1,0 +1,140 @@
+"""`headgate cache`: what is kept of whom, and forgetting it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from extproc.cache.base import Answers, Holding
+from extproc.cli.layout import Layout
+from extproc.cli.limits import (
+    DEFAULT_STATE,
+    PATIENCE_S,
+    AsJson,
+    PolicyFlag,
+    RedisFlag,
+    StateFlag,
+    leave,
+)
+from extproc.errors import CountersFaultError, PolicyError
+from extproc.filters.caching import keys_of
+from extproc.policy.load import load
+from extproc.policy.models import Policy
+from extproc.policy.secrets import SecretReader
+from extproc.policy.status import read_statuses
+from extproc.settings import inherited
+from extproc.stores.cache_redis import open_answers
+
+app = typer.Typer(help="Answers that are kept.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+Tenant = Annotated[str | None, typer.Option("--tenant", help="Whose answers.")]
+Model = Annotated[str | None, typer.Option("--model", help="Of this model only.")]
+
+
+@app.command("stats")
+def stats(
+    tenant: Tenant = None,
+    model: Model = None,
+    state: StateFlag = DEFAULT_STATE,
+    redis: RedisFlag = None,
+    policy: PolicyFlag = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many answers are kept, and how large they are, by tenant and model."""
+    known = find_policy(state, policy)
+    names = places(known)
+    holdings = ask(state, redis, lambda answers: answers.look())
+    rows = [
+        row
+        for row in (document(each, names) for each in holdings)
+        if tenant in (None, row["tenant"]) and model in (None, row["model"])
+    ]
+    if as_json:
+        json.dump(rows, sys.stdout, indent=2)
+        typer.echo()
+        return
+    if not rows:
+        typer.echo("nothing is kept")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("tenant")
+    table.add_column("model", overflow="fold")
+    table.add_column("answers", justify="right")
+    table.add_column("kB", justify="right")
+    for row in rows:
+        size = int(str(row["bytes"])) // 1000
+        table.add_row(str(row["tenant"]), str(row["model"]), str(row["answers"]), str(size))
+    Console().print(table)
+
+
+@app.command("purge")
+def purge(
+    tenant: Tenant = None,
+    model: Model = None,
+    state: StateFlag = DEFAULT_STATE,
+    redis: RedisFlag = None,
+    policy: PolicyFlag = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget what is kept: of a tenant, of one of their models, or all."""
+    known = find_policy(state, policy)
+    if model is not None and tenant is None:
+        leave("--model needs --tenant: keys tell a model only together with its tenant")
+    if tenant is not None and tenant not in {each.name for each in known.tenants}:
+        leave(f"there is no tenant {tenant!r}")
+    place = keys_of(known).place_of(tenant, model or "") if tenant else ""
+    if not yes:
+        typer.confirm(f"Forget what is kept of {tenant or 'everybody'}?", abort=True)
+    count = ask(state, redis, lambda answers: answers.purge(place))
+    typer.echo(f"forgot {count} answer{'' if count == 1 else 's'}")
+
+
+def find_policy(state: Path, directories: list[Path] | None) -> Policy:
+    """Read the policy, with its secrets: names of tenants are found by its key."""
+    if not directories:
+        statuses = read_statuses(Layout(state).run)
+        if not statuses:
+            leave(f"no worker runs in {state}: name a policy with --policy")
+        directories = [Path(each) for each in statuses[0].directories]
+    try:
+        return load(directories, SecretReader(inherited()))
+    except PolicyError as exc:
+        leave(str(exc))
+
+
+def places(policy: Policy) -> Mapping[str, tuple[str, str]]:
+    """Say which tenant and model each hashed name is."""
+    keys = keys_of(policy)
+    return {
+        keys.place_of(tenant.name, model.name): (tenant.name, model.name)
+        for tenant in policy.tenants
+        for model in policy.models
+    }
+
+
+def document(holding: Holding, names: Mapping[str, tuple[str, str]]) -> dict[str, object]:
+    tenant, model = names.get(holding.place, ("unknown", "unknown"))
+    return {"tenant": tenant, "model": model, "answers": holding.entries, "bytes": holding.size}
+
+
+def ask(state: Path, redis: str | None, question: Callable[[Answers], Awaitable[T]]) -> T:
+    """Ask where answers are kept, and leave with one line when nobody answers."""
+
+    async def answer() -> T:
+        url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
+        async with open_answers(url.split()[0], deadline_s=PATIENCE_S) as answers:
+            return await question(answers)
+
+    try:
+        return asyncio.run(answer())
+    except (CountersFaultError, OSError, ValueError) as exc:
+        leave(f"the cache cannot be reached: {exc}")

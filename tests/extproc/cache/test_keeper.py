@@ -1,0 +1,82 @@
+"""What becomes of answers that went by."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from extproc.cache.answer import unpack
+from extproc.cache.flights import Flights
+from extproc.cache.keeper import LONG_BYTES, MOST_WAITING, Keeper, Whole
+from extproc.errors import CountersFaultError
+from extproc.request import Kind
+from extproc.stores.cache_memory import MemoryAnswers
+from extproc.stores.memory import MemoryCacheMeter
+from tests.extproc.cache.answers import KINDS, body
+
+
+class Broken(MemoryAnswers):
+    async def put(self, key, entry, keep_s):
+        raise CountersFaultError("away")
+
+
+def whole(raw, kind=Kind.CHAT, *, stream=False, lead=None):
+    return Whole("p:k", kind, stream, raw, 60, 120, lead)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_whole_answers_are_kept(kind, stream):
+    answers, meter = MemoryAnswers(), MemoryCacheMeter()
+    keeper = Keeper(answers, meter, clock=lambda: 1.0)
+    await keeper.keep(whole(body(kind, stream=stream), kind, stream=stream))
+    entry = await answers.get("p:k")
+    assert unpack(entry.answer).text == "Paris."
+    assert (entry.at_ms, entry.fresh_ms, meter.answers) == (1000, 61_000, ["kept"])
+
+
+async def test_a_long_one_is_read_in_a_thread():
+    answers, meter = MemoryAnswers(), MemoryCacheMeter()
+    await Keeper(answers, meter).keep(whole(body(text="x" * LONG_BYTES)))
+    assert meter.answers == ["kept"]
+
+
+@pytest.mark.parametrize("raw", [b"{", b"[]", b'{"error":{}}', b"\xff", body(text="\\ud800")[:-2]])
+async def test_what_is_unfit_is_not_and_those_who_wait_are_told(raw):
+    meter, flights = MemoryCacheMeter(), Flights()
+    lead, flight = flights.join("p:k"), flights.join("p:k")
+    await Keeper(MemoryAnswers(), meter).keep(whole(raw, lead=lead))
+    assert meter.answers == ["unfit"]
+    assert await flight is None
+
+
+async def test_a_store_that_is_away_keeps_nobody_from_the_answer():
+    meter, flights = MemoryCacheMeter(), Flights()
+    lead, flight = flights.join("p:k"), flights.join("p:k")
+    await Keeper(Broken(), meter).keep(whole(body(), lead=lead))
+    assert meter.answers == ["fault"]
+    assert (await flight).text == "Paris."
+
+
+async def test_what_must_go_is_counted():
+    meter = MemoryCacheMeter()
+    keeper = Keeper(MemoryAnswers(most_bytes=700), meter)
+    await keeper.keep(whole(body()))
+    await keeper.keep(
+        Whole("p:k2", Kind.CHAT, stream=False, body=body(), ttl_s=1, keep_s=1, lead=None)
+    )
+    assert meter.evictions == 1
+
+
+async def test_it_runs_and_drops_what_is_too_much():
+    answers, meter = MemoryAnswers(), MemoryCacheMeter()
+    keeper = Keeper(answers, meter)
+    for _ in range(MOST_WAITING + 1):
+        keeper.put(whole(body()))
+    assert meter.answers == ["dropped"]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await keeper.run()
+    assert len(meter.answers) == MOST_WAITING + 1
+    assert await answers.get("p:k")
+    assert "Paris" not in repr(whole(body()))
