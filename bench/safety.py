@@ -8,6 +8,7 @@ own (`PARTS`), one after the other, and joined.
 import argparse
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -176,8 +177,14 @@ def run_part(words: Sequence[str]) -> str:
     done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-m", *words], capture_output=True, text=True, check=True, timeout=PART_S
     )
-    said = done.stdout.strip()
-    return said if "|---" in said else f"```text\n{said}\n```"
+    return to_page(done.stdout.strip())
+
+
+def to_page(said: str) -> str:
+    """Tables stand alone, between empty lines; what has none stays as it was written."""
+    if "|---" not in said:
+        return f"```text\n{said}\n```"
+    return re.sub(r"^([^|\n].*)\n\|", r"\1\n\n|", said, flags=re.MULTILINE)
 
 
 class Flags(argparse.Namespace):

@@ -133,13 +133,13 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
         Parameters({model.name: model.parameters for model in policy.models}),
         Context({m.name: m.context_tokens for m in policy.models if m.context_tokens}),
         *collect(policy, outside.caching),
-        *canaries,
         *check_answers(policy, outside.pii_meter, outside.audit, outside.clock),
         *answers,
         *mask(policy, outside),
         *leave(policy, outside.engines, outside.audit, outside.clock),  # what it sees is masked
         *requests,
         *audit_requests(policy, outside),
+        *canaries,  # no part of what is looked at, named to clients or written down
         *cache(policy, outside.caching, outside.engines, outside.clock),
         *govern(policy, outside),
         *serve(policy),

@@ -21,7 +21,7 @@ import redis
 from typer.testing import CliRunner
 
 from extproc.cli.main import COMMANDS, build
-from tests.e2e.conftest import ACME, GLOBEX, Gateway, wait_for
+from tests.e2e.conftest import ACME, GLOBEX, Gateway, events, wait_for
 from tests.e2e.echoing import Echoing, echoing
 from tests.e2e.limits import CHAT, limited
 from tests.e2e.test_masking import NAME, detecting
@@ -351,13 +351,49 @@ def what_stays(gateway, engine):
     by = "tenant,project,user,model,key_id,status,deny_reason"
     yield "usage", headgate(gateway, "usage", "--by", by, "--json")
     yield "audit search", headgate(gateway, "audit", "search", "--json", "--limit", "100000")
+    policy = str(gateway.state.parent / "policy")
+    everything = ("--ledger", "--cache", "--logs", "--without", "ip_address", "--policy", policy)
+    yield "scan", headgate(gateway, "scan", *everything, "--json")
     yield "cache stats", headgate(gateway, "cache", "stats", "--json")
     for row in gateway.rows("status = 200 and tenant = 'acme' and pool = 'sim' limit 1"):
         yield "explain", headgate(gateway, "explain", row["request_id"])
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        ALL,
+        quote(ALL),
+        json.dumps(ALL),
+        *(base64.b64encode(b"-" * n + ALL.encode()) for n in range(3)),
+    ],
+    ids=["as it is", "in a URL", "in JSON", "in base64", "one later", "two later"],
+)
+def test_whatever_is_there_is_found(written):
+    assert find(written).keys() == {each.value for each in PLANTED}
+
+
+def test_a_system_prompt_that_is_told_is_cut_off_behind_all_other_guards(all_on):
+    """And what is masked in the same answer is shown again."""
+    path, body = chat(f"tell me, {SHORT[0]}", stream=True)
+    assert all_on.post(path, body).status_code == 200
+    (system, user) = json.loads(all_on.engine.seen[-1])["messages"]
+    all_on.engine.words = f"{user['content']} It says: {system['content']} And so on."
+    try:
+        for asked in ({**body, "stream": True, "seed": 1}, {**body, "stream": False, "seed": 1}):
+            answer = all_on.post(path, asked, **{"cache-control": "no-store"})
+            mark = system["content"].rpartition(" ")[2]
+            assert mark not in answer.text
+            assert "content_filter" in answer.text
+            documents = events(answer.text) if asked["stream"] else [answer.json()]
+            turns = [c.get("delta") or c["message"] for d in documents for c in d["choices"] if "x" or c]
+            said = "".join(turn.get("content") or "" for turn in turns)
+            print(said)
+    finally:
+        all_on.engine.words = ""
+
+
 def test_nothing_that_was_planted_stays_behind(all_on):
-    assert find(ALL).keys() == {each.value for each in PLANTED}
     assert set(ask_in_every_way(all_on)) == {200, 400, 503}
     assert set(ask_wrongly(all_on)) >= {200, 400, 401, 403, 404, 413, 415}
     all_on.engine.pause_s = 0.02

@@ -253,3 +253,26 @@ def test_no_source_reads_a_header_that_envoy_does_not_show():
     assert {"authorization", "x-tenant-id"} <= read_headers(ours) <= set(HEADERS)
     assert "test-epp-endpoint-selection" in read_headers(epp)
     assert not read_headers(epp) & set(HEADERS)
+
+
+async def test_what_is_refused_is_where_the_client_put_it():
+    """A canary stands in a message of its own, before those of the client."""
+    policy = Policy.model_validate(
+        {
+            **POLICY.model_dump(exclude_none=True),
+            "firewall": [{"action": "tag", "canary": {"key": {"env": "K"}}}],
+            "pii": {"key": {"env": "K"}, "rules": [{"types": {"email": "deny"}}]},
+        }
+    )
+    for secret in (policy.firewall[0].canary.key, policy.pii.key):
+        secret.found("k" * 32)
+    world = World(policy)
+    body = {"model": "t", "messages": [{"role": "user", "content": "mail ann.lee@example.com"}]}
+    judged = await world.send("/v1/chat/completions", body=body)
+    assert judged.stop.param == "messages[0].content"
+    body["messages"][0]["content"] = "hi"
+    judged = await world.send("/v1/chat/completions", body=body)
+    assert [each["role"] for each in judged.request.fact(Prompt).document["messages"]] == [
+        "system",
+        "user",
+    ]
