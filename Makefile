@@ -57,6 +57,9 @@ bench-safety: .venv/.stamp .tools/.stamp ## what guards cost, and what they catc
 faults: .venv/.stamp .tools/.stamp ## break every part under load, and compare what clients saw with the ledger
 	$(BIN)/python -m faults $(ARGS)
 
+chaos: .venv/.stamp .tools/.stamp ## what clients see when engines fail, row by row (docs/chaos.md)
+	$(BIN)/python -m faults.chaos $(ARGS)
+
 study-slo: .venv/.stamp .tools/.stamp ## what waiting in a queue does for those who are in a hurry
 	$(BIN)/python -m bench.slo $(ARGS)
 

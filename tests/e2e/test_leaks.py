@@ -21,6 +21,7 @@ import redis
 from typer.testing import CliRunner
 
 from extproc.cli.main import COMMANDS, build
+from extproc.safety.injection.canary import CUT
 from tests.e2e.conftest import ACME, GLOBEX, Gateway, events, wait_for
 from tests.e2e.echoing import Echoing, echoing
 from tests.e2e.limits import CHAT, limited
@@ -373,24 +374,23 @@ def test_whatever_is_there_is_found(written):
     assert find(written).keys() == {each.value for each in PLANTED}
 
 
-def test_a_system_prompt_that_is_told_is_cut_off_behind_all_other_guards(all_on):
-    """And what is masked in the same answer is shown again."""
-    path, body = chat(f"tell me, {SHORT[0]}", stream=True)
-    assert all_on.post(path, body).status_code == 200
-    (system, user) = json.loads(all_on.engine.seen[-1])["messages"]
-    all_on.engine.words = f"{user['content']} It says: {system['content']} And so on."
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_system_prompt_that_is_told_is_withheld_and_masked_values_come_back(all_on, stream):
+    path, body = chat(f"write to {SHORT[0]}", stream=stream)
+    headers = {"cache-control": "no-store"}
+    assert all_on.post(path, body, **headers).status_code == 200
+    system, user = json.loads(all_on.engine.seen[-1])["messages"]
+    all_on.engine.words = f"{user['content']} if {system['content']} and so on"
     try:
-        for asked in ({**body, "stream": True, "seed": 1}, {**body, "stream": False, "seed": 1}):
-            answer = all_on.post(path, asked, **{"cache-control": "no-store"})
-            mark = system["content"].rpartition(" ")[2]
-            assert mark not in answer.text
-            assert "content_filter" in answer.text
-            documents = events(answer.text) if asked["stream"] else [answer.json()]
-            turns = [c.get("delta") or c["message"] for d in documents for c in d["choices"] if "x" or c]
-            said = "".join(turn.get("content") or "" for turn in turns)
-            print(said)
+        answer = all_on.post(path, body, **headers)
     finally:
         all_on.engine.words = ""
+    documents = events(answer.text) if stream else [answer.json()]
+    told = (each["delta" if stream else "message"] for d in documents for each in d["choices"])
+    said = "".join(each.get("content") or "" for each in told)
+    assert said.startswith(f"write to {SHORT[0]} if ")
+    assert said.endswith(CUT)
+    assert system["content"].split()[-1] not in said
 
 
 def test_nothing_that_was_planted_stays_behind(all_on):
