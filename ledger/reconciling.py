@@ -8,6 +8,7 @@ booked row that is changed afterwards shows too, and not only a row that never c
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from ledger.balance import add_running, add_up
@@ -103,10 +104,13 @@ class Reconciling:
             trail = trails.get(address)
             last = None if trail is None else trail.last
             era = begin_era(address, endpoints[address].pool, scrape, last, booked)
-            if era is not None:
-                trails[address] = Trail(Look.first(era))
-                if last is not None:
-                    _log.warning(Event.WITNESS_RESET, endpoint=address)
+            if era is None:
+                continue
+            if last is not None:
+                _log.warning(Event.WITNESS_RESET, endpoint=address)
+                # That look was judged a turn late: what was booked meanwhile may be of this era.
+                era = replace(era, seq=min(era.seq, last_seq(connection, last.at_ms)))
+            trails[address] = Trail(Look.first(era))
         before = {
             address: trails[address].start(scrape.began_ms, seq)
             for address, scrape in scrapes.items()

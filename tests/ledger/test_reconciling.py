@@ -220,6 +220,19 @@ async def test_an_engine_that_starts_anew(bench, caplog):
     assert (bench.drift(), bench.cause("unknown")) == (0, 0)
 
 
+async def test_what_an_engine_does_before_its_last_life_is_judged_is_no_mystery(bench):
+    """A look is judged a turn late: by then the next life may have served, and been booked."""
+    await begin(bench)
+    bench.book(100, 50)
+    await bench.turn()  # the last look at this life
+    await asyncio.sleep(0.1)
+    bench.engine.prompt = bench.engine.completion = 0
+    bench.engine.started_s = time.time()
+    bench.book(5_000, 3_000, ago_ms=50, latency_us=10_000)
+    await bench.turn(3)
+    assert (bench.drift(), bench.cause("unknown")) == (0, 0)
+
+
 async def test_an_engine_that_is_silent_is_met_again(bench, caplog):
     bench.engine.is_silent = True
     await bench.turn(3)
