@@ -97,4 +97,4 @@ clean: ## remove what `make` installed and what runs left behind
 	@touch $@
 
 .PHONY: help run test check lint types test-unit test-deep test-e2e test-vllm bench bench-limits bench-ledger \
-  bench-picking bench-safety faults study-slo study-routing fix lock clean
+  bench-picking bench-safety faults chaos study-slo study-routing fix lock clean
