@@ -24,13 +24,13 @@ types: .venv/.stamp
 	$(BIN)/pyright
 
 test-unit: .venv/.stamp .tools/.stamp
-	$(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n 3 -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
 
 test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each property instead of 40
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e
 
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e -m "not vllm"
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/e2e -m "not vllm"
 
 test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: several GB)
 	$(BIN)/python -m engines.localvllm.install

@@ -84,7 +84,8 @@ def test_a_life_of_a_key(directory, tmp_path):
 
         done = ["key.added", "key.rotated", "key.revoked"]
         wait_for(lambda: [hit["action"] for hit in audited(gateway, "key")] == done, what="records")
-        wait_for(lambda: len(audited(gateway, "policy.changed")) == 3, what="records of policies")
+        # Of three changes within a second, one look may see two.
+        wait_for(lambda: audited(gateway, "policy.changed"), what="a record of the policy")
         added, changed, removed = audited(gateway, "policy.changed")
         assert added["members"]["entries"] == "added keys bob"
         assert (changed["members"]["sections"], removed["members"]["before"]) == (
