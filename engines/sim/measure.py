@@ -149,6 +149,9 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self.stream(ask, start_s)) for ask in asks]
-        except* (MeasureError, OSError) as wrong:
-            raise MeasureError(str(wrong.exceptions[0])) from wrong
+        except ExceptionGroup as wrong:  # not `except*`: what is raised in one comes out as a group
+            first = wrong.exceptions[0]
+            if not isinstance(first, MeasureError | OSError):
+                raise
+            raise MeasureError(str(first)) from wrong
         return [task.result() for task in tasks]
