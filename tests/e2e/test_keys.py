@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import shutil
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -84,16 +85,17 @@ def test_a_life_of_a_key(directory, tmp_path):
 
         done = ["key.added", "key.rotated", "key.revoked"]
         wait_for(lambda: [hit["action"] for hit in audited(gateway, "key")] == done, what="records")
-        # Of three changes within a second, one look may see two.
-        wait_for(lambda: audited(gateway, "policy.changed"), what="a record of the policy")
-        added, changed, removed = audited(gateway, "policy.changed")
-        assert added["members"]["entries"] == "added keys bob"
-        assert (changed["members"]["sections"], removed["members"]["before"]) == (
-            *("keys", changed["object"]),
+        # Of three changes within a second, `up` may see two.
+        changes = wait_for(
+            lambda: audited(gateway, "policy.changed"), what="a record of the policy"
         )
+        assert changes[0]["members"]["entries"] == "added keys bob"
+        for before, after in pairwise(changes):
+            assert after["members"]["before"] == before["object"]
+        assert {change["members"]["sections"] for change in changes} == {"keys"}
         assert len(audited(gateway, "policy.loaded")) == 1
         verified = headgate("audit", "verify", "--state", gateway.state)
-        assert verified.stdout.startswith("ok: 7 records"), verified.output
+        assert verified.stdout.startswith("ok: "), verified.output
 
 
 def test_the_file_is_as_before_when_a_key_has_come_and_gone(directory):
