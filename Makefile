@@ -20,8 +20,7 @@ lint: .venv/.stamp
 	$(BIN)/lint-imports
 
 types: .venv/.stamp
-	$(BIN)/mypy
-	$(BIN)/pyright
+	@$(BIN)/mypy & mypy=$$!; $(BIN)/pyright && wait $$mypy
 
 test-unit: .venv/.stamp .tools/.stamp
 	$(BIN)/python -m pytest -q -n 3 -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
@@ -30,7 +29,10 @@ test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each 
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e
 
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/e2e -m "not vllm"
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/e2e -m "not vllm and not long"
+
+test-long: .venv/.stamp .tools/.stamp ## proofs that take minutes: reloads under load, faults, chaos, leaks
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e -m long
 
 test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: several GB)
 	$(BIN)/python -m engines.localvllm.install
@@ -96,5 +98,5 @@ clean: ## remove what `make` installed and what runs left behind
 	@.tools/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
 	@touch $@
 
-.PHONY: help run test check lint types test-unit test-deep test-e2e test-vllm bench bench-limits bench-ledger \
+.PHONY: help run test check lint types test-unit test-deep test-e2e test-long test-vllm bench bench-limits bench-ledger \
   bench-picking bench-safety faults chaos study-slo study-routing fix lock clean

@@ -12,6 +12,8 @@ from faults.chaos.scene import scene
 from faults.chaos.table import BEGIN, CASES, END, line, run
 from tests.e2e.conftest import ROOT, wait_for
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

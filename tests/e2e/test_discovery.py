@@ -4,11 +4,14 @@ import os
 import shutil
 import signal
 
+import pytest
 import yaml
 
 from extproc.cli.plan import DEMO_POLICY
 from tests.e2e.conftest import running, wait_for
 from tests.e2e.recording import recording
+
+pytestmark = pytest.mark.long
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}

@@ -5,7 +5,11 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.e2e.conftest import ROOT
+
+pytestmark = pytest.mark.long
 
 
 def harness(*arguments):

@@ -27,6 +27,8 @@ from tests.e2e.limits import CHAT, limited
 from tests.e2e.planting import ALL, ASKS, PLANTED, SHORT, chat, find, wrong_requests
 from tests.e2e.test_masking import detecting
 
+pytestmark = pytest.mark.long
+
 HOW = (signal.SIGKILL, signal.SIGABRT)
 """How the two workers end."""
 SECRET = {"LEAKS_KEY": "0123456789abcdef0123456789"}

@@ -314,6 +314,7 @@ def test_a_policy_directory_that_is_a_link_may_be_swapped(tmp_path):
             assert http.get("/v1/models").status_code == 200
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_every_request_is_judged_and_billed_by_one_version(tmp_path):
     with engines(2) as endpoints:
