@@ -10,6 +10,9 @@ from engines.watch.frames import FrameError, Frames
 
 RETRY_S = (0.05, 1.0)
 """First and longest pause before the next attempt; it doubles in between."""
+GATHER_S = 0.005
+"""What a worker tells waits so long for more: it wakes two other processes, which must not be while Envoy
+carries the very request it is about. Looks come every 200 ms, so others know soon enough."""
 
 
 class Ear(asyncio.Protocol):
@@ -62,11 +65,11 @@ class Link:
         return self._ear is not None
 
     def send(self, piece: bytes) -> None:
-        """Send a frame, together with others of this turn of the loop. Without a hub it is lost."""
+        """Send a frame, together with others of the next milliseconds. Without a hub it is lost."""
         if self._ear is None:
             return
         if not self._pending:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_later(GATHER_S, self._flush)
         self._pending.append(piece)
 
     async def run(self) -> None:
