@@ -74,7 +74,7 @@ class Normal(msgspec.Struct, frozen=True):
 
 
 def normalise(text: str) -> Normal:
-    """Linear: 0.1 ms for 4 kB of ASCII, ten times that for other scripts."""
+    """Linear; other scripts than ASCII cost more."""
     if text.isascii():
         shown = open_words(text).lower()
         return Normal(shown, to_words(shown))
