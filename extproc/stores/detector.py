@@ -19,6 +19,7 @@ from extproc.errors import DetectorError
 from extproc.limits.breaker import Breaker
 from extproc.policy.pii import DetectorPolicy
 from extproc.safety.pii.finding import Finding
+from extproc.stores.services import ServiceClient
 
 MOST_BYTES = 8 * 1024 * 1024
 """Of an answer: ten thousand findings take half a megabyte."""
@@ -38,29 +39,12 @@ class _Answer(msgspec.Struct):
     findings: list[list[_Found]]
 
 
-class DetectorClient:
-    """One connection pool for the detectors of all policy versions. The worker closes it."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """Opened by the first question."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"content-type": "application/json"},
-            )
-        return self._session
+class DetectorClient(ServiceClient):
+    """Of detectors."""
 
     def at(self, policy: DetectorPolicy) -> "HttpDetector":
         """Reach the detector that a policy names."""
         return HttpDetector(self, policy)
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
 
 
 class HttpDetector:

@@ -20,6 +20,7 @@ from extproc.limits.breaker import Breaker
 from extproc.policy.moderation import ModeratorPolicy
 from extproc.safety.moderation.rules import Question
 from extproc.safety.moderation.verdict import read_chat, read_moderations
+from extproc.stores.services import ServiceClient
 
 MOST_BYTES = 1024 * 1024
 """Of an answer: 64 results with scores take 100 kB."""
@@ -33,29 +34,12 @@ ASKED_CHARS = 4_000
 """Of what an answer answers: its end."""
 
 
-class ModeratorClient:
-    """One connection pool for the services of all policy versions. The worker closes it."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """Opened by the first question."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"content-type": "application/json"},
-            )
-        return self._session
+class ModeratorClient(ServiceClient):
+    """Of moderators."""
 
     def at(self, policy: ModeratorPolicy) -> "HttpModerator":
         """Reach the service that a policy names."""
         return HttpModerator(self, policy)
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
 
 
 class HttpModerator:
