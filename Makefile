@@ -31,7 +31,7 @@ test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each 
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/e2e -m "not vllm and not long"
 
-test-long: .venv/.stamp .tools/.stamp ## proofs that take minutes: reloads under load, faults, chaos, leaks
+test-long: .venv/.stamp .tools/.stamp .names/.stamp ## proofs that take minutes: reloads under load, faults, chaos, leaks
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e -m long
 
 test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: several GB)
@@ -68,19 +68,22 @@ study-slo: .venv/.stamp .tools/.stamp ## what waiting in a queue does for those 
 study-routing: .venv/.stamp ## every picker against every kind of traffic, in virtual time (more than an hour; ARGS=--quick: two minutes)
 	$(BIN)/python -m study $(ARGS)
 
+names: .names/.stamp ## find names of people and organisations, for `pii.detector` (docs/pii.md)
+	@exec .names/bin/python -m sidecars.names $(ARGS)
+
 fix: .venv/.stamp ## format, and mend what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 lock: .venv/.stamp ## pin anew: requirements/*.in -> *.lock
 	$(BIN)/python -m venv .lock-env && .lock-env/bin/pip install -q uv
-	for name in dev tools vllm; do \
+	for name in dev tools names vllm; do \
 	  .lock-env/bin/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url \
 	    --generate-hashes --no-header --upgrade requirements/$$name.in -o requirements/$$name.lock; done
 	rm -rf .lock-env
 
 clean: ## remove what `make` installed and what runs left behind
-	rm -rf .venv .tools .vllm .headgate
+	rm -rf .venv .tools .names .vllm .headgate
 
 .venv/.stamp: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -98,5 +101,13 @@ clean: ## remove what `make` installed and what runs left behind
 	@.tools/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
 	@touch $@
 
+# Of its own, because two models of names bring half a gigabyte that no gateway needs.
+.names/.stamp: requirements/names.lock
+	@echo "Installing models of names into .names (under a minute) ..."
+	@$(PYTHON) -m venv .names
+	@.names/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/names.lock
+	@.names/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
 .PHONY: help run test check lint types test-unit test-deep test-e2e test-long test-vllm bench bench-limits bench-ledger \
-  bench-picking bench-safety faults chaos study-slo study-routing fix lock clean
+  bench-picking bench-safety faults chaos study-slo study-routing names fix lock clean

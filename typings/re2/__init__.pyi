@@ -1,5 +1,7 @@
 # What we use of google-re2, which has no types of its own.
 
+from collections.abc import Iterator
+
 class error(Exception): ...
 
 class Options:
@@ -8,6 +10,7 @@ class Options:
     never_capture: bool
 
 class Match:
+    def __getitem__(self, group: int) -> bytes: ...
     def span(self, group: int = 0) -> tuple[int, int]: ...
     def start(self, group: int = 0) -> int: ...
     def end(self, group: int = 0) -> int: ...
@@ -18,6 +21,7 @@ class Regexp:
     def search(
         self, text: bytes, pos: int | None = None, endpos: int | None = None
     ) -> Match | None: ...
+    def finditer(self, text: bytes) -> Iterator[Match]: ...
 
 class Set:
     @staticmethod
