@@ -151,6 +151,10 @@ class Files:
     """One file for each pool, `POOL.yaml`. A changed file must be renamed into place."""
     secrets_dir: Path
     """The same for the keys of upstreams elsewhere; for nobody else to read."""
+    clusters: Path
+    """Pools, when they may change while Envoy runs; renamed into place as well."""
+    routes: Path
+    """How requests find them: changed after `clusters`, once Envoy knows those."""
 
     def __post_init__(self) -> None:
         check_socket_path(self.admin_socket)
@@ -162,6 +166,8 @@ class Files:
             access_log=state / "log" / "access.jsonl",
             endpoints_dir=state / "envoy" / "endpoints",
             secrets_dir=state / "envoy" / "secrets",
+            clusters=state / "envoy" / "pools.yaml",
+            routes=state / "envoy" / "routes.yaml",
         )
 
 

@@ -1,4 +1,4 @@
-"""Typed settings to Envoy's files: the bootstrap, the answer filter within it, one endpoints file for each pool."""
+"""Typed settings to Envoy's files: the bootstrap, the answer filter within it, pools and routes, endpoints of each pool."""
 
 import json
 import os
@@ -6,8 +6,9 @@ import socket
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from textwrap import indent
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from dataplane.gateway import ConfigError, Endpoint, Gateway, Pool, parse_endpoint
 from dataplane.replies import local_replies
@@ -33,24 +34,55 @@ def upstream_lua(pool: Pool) -> str:
     return f"local POOL, UPSTREAM = {json.dumps(pool.name)}, {where}\n\n{read('upstream.lua')}"
 
 
-def render(gateway: Gateway) -> str:
-    """Envoy's bootstrap as commented YAML. Every value from outside stands in it as a JSON literal."""
+def render(gateway: Gateway, *, apart: bool = False) -> str:
+    """Envoy's bootstrap as commented YAML. Every value from outside stands in it as a JSON literal.
+
+    `apart`: without pools and their routes, which Envoy reads from files that may change: `clusters`, `routes`.
+    """
+    return fill("bootstrap.yaml.j2", gateway, apart=apart)
+
+
+def clusters(gateway: Gateway) -> str:
+    """The pools as the DiscoveryResponse that Envoy reads from a file."""
+    if not gateway.pools:
+        return "resources: []\n"
+    return "resources:\n" + fill("pools.yaml.j2", gateway, apart=True)
+
+
+def routes(gateway: Gateway) -> str:
+    """Which pool a request goes to, as the DiscoveryResponse that Envoy reads from a file."""
+    written = indent(fill("routes.yaml.j2", gateway, apart=True), "  ")
+    return f"resources:\n- {proto('envoy.config.route.v3.RouteConfiguration')}\n{written}"
+
+
+def fill(template: str, gateway: Gateway, *, apart: bool) -> str:
     # Not HTML: jinja's autoescape would mangle YAML. `tojson` is what keeps values from becoming structure.
     environment = Environment(  # noqa: S701 - see above
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=FunctionLoader(read),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["quoted"] = quoted
     environment.filters["s"] = seconds
     environment.filters["ms"] = milliseconds
-    return environment.from_string(read("bootstrap.yaml.j2")).render(
+    return environment.get_template(template).render(
         gateway=gateway,
+        apart=apart,
         t=gateway.timeouts,
         ttft_us=TTFT_US,
         local_replies=local_replies(gateway),
         answer_lua=answer_lua(),
         upstream_lua=upstream_lua,
         most_tries=MOST_TRIES,
+        proto=proto,
     )
+
+
+def proto(name: str) -> str:
+    """The member by which a message within an Any says what it is."""
+    return f'"@type": type.googleapis.com/{name}'
 
 
 def endpoints(pool: Pool) -> str:

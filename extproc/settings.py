@@ -16,6 +16,10 @@ class SettingsError(HeadgateError):
     """A setting is missing or makes no sense. The message names it."""
 
 
+KNOWN_POOLS = "run/pools.json"
+"""Below the state directory: which pools Envoy knows (`extproc/stores/known_pools.py`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What one worker process must be told; `headgate up` tells it by the environment."""

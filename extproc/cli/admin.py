@@ -1,14 +1,19 @@
 """Envoy's admin interface, over its unix socket."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 
+from dataplane.errors import ConfigError
+
 TIMEOUT = aiohttp.ClientTimeout(total=1.0)
 ACTIVE_REQUESTS = "http.clients.downstream_rq_active"
+TAKEN_S = 10.0
+"""A new pool is ready when its endpoints were asked for their health once, which may take 2 s each."""
+LOOK_S = 0.02
 HEALTHY_WORKERS = "cluster.workers.membership_healthy"
 
 
@@ -57,3 +62,38 @@ async def drain(socket: Path, wait_s: float) -> None:
                 await asyncio.sleep(0.1)
     except (aiohttp.ClientError, TimeoutError, OSError):
         return  # it is gone, or the time is over: Envoy is stopped next, either way
+
+
+class Taken:
+    """Changes files that Envoy follows, and waits until it has them."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    async def pools_after(self, write: Callable[[], None]) -> None:
+        """Return when the pools written are ready to be used. Raises: ConfigError."""
+        await self._after(write, "cluster_manager.cds")
+        try:
+            async with admin_session(self._socket) as admin, asyncio.timeout(TAKEN_S):
+                while await read_stat(admin, "cluster_manager.warming_clusters"):  # noqa: ASYNC110 - Envoy tells only when asked
+                    await asyncio.sleep(LOOK_S)
+        except (aiohttp.ClientError, TimeoutError) as fault:
+            raise ConfigError(f"a new pool does not become ready: {fault!r}") from fault
+
+    async def routes_after(self, write: Callable[[], None]) -> None:
+        """Return when the routes written are in force. Raises: ConfigError."""
+        await self._after(write, "http.clients.rds.pools")
+
+    async def _after(self, write: Callable[[], None], what: str) -> None:
+        good, bad = f"{what}.update_success", f"{what}.update_rejected"
+        try:
+            async with admin_session(self._socket) as admin:
+                before, refused = await read_stat(admin, good), await read_stat(admin, bad)
+                write()
+                async with asyncio.timeout(TAKEN_S):
+                    while await read_stat(admin, good) == before:
+                        if await read_stat(admin, bad) > refused:
+                            raise ConfigError(f"Envoy refuses its new file ({what})")
+                        await asyncio.sleep(LOOK_S)
+        except (aiohttp.ClientError, TimeoutError) as fault:
+            raise ConfigError(f"Envoy does not follow its files ({what}): {fault!r}") from fault

@@ -6,6 +6,7 @@ from pathlib import Path
 from engines.watch.config import NAME as WATCH_NAME
 from engines.watch.hub import NAME as HUB_NAME
 from engines.watch.members import NAME as MEMBERS_NAME
+from extproc.settings import KNOWN_POOLS
 from ledger.config import NAME
 
 SOCKET_PATH_BYTES = 107
@@ -78,6 +79,11 @@ class Layout:
     def counters(self) -> Path:
         """What the embedded Valkey writes down: how much of each limit is used."""
         return self.root / "counters"
+
+    @property
+    def pools(self) -> Path:
+        """Which pools Envoy knows."""
+        return self.root / KNOWN_POOLS
 
     @property
     def counters_socket(self) -> Path:

@@ -9,21 +9,13 @@ process outlives it, to read the last lines of its log.
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import aiohttp
-from msgspec import MsgspecError
 
 from audit.journal import writing
-from dataplane.gateway import ConfigError, Files, Gateway, Pool, Sidecar
-from dataplane.render import endpoints, render, secret, write
-from dataplane.validate import check_envoy, check_types
-from engines.watch.config import write_config as write_watch
-from engines.watch.members import read_members
-from extproc.arrive import HEADERS
-from extproc.budget import MAX_BODY_BYTES
 from extproc.cli.admin import drain, is_ready, reopen_logs
 from extproc.cli.children import Child
 from extproc.cli.engines import is_healthy
@@ -40,22 +32,16 @@ from extproc.cli.processes import (
     watch,
     worker,
 )
+from extproc.cli.published import Published
 from extproc.cli.rotate import AccessLog
 from extproc.errors import PolicyError
-from extproc.policy.catalog import PoolPolicy
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
-from extproc.policy.settling import settle_config
 from extproc.policy.trail import PolicyTrail
 from extproc.policy.watch import Watch
-from extproc.policy.watching import joined, watch_config
 from extproc.settings import inherited
 from extproc.sidecars import SIDECARS
-from ledger.config import write_config
 from ledger.finished import finished
-from telemetry.logs import Event, EventLog
-
-log = EventLog(__name__)
 
 READY_S = 20.0
 """How long any part may take to start. Python imports take most of it, on a loaded machine."""
@@ -63,9 +49,6 @@ DRAIN_ENVOY_S = 4.0
 """How long answers under way may go on after Ctrl-C. Together with what Envoy, the workers and the
 last ones get below it makes 9.5 s: all is over in ten."""
 GRACE_S = 1.5
-MEMBERS_S = 0.2
-"""How soon Envoy learns of an endpoint that was found. Workers may name it earlier: until then Envoy takes
-another one."""
 
 
 class Up:
@@ -86,8 +69,7 @@ class Up:
         self._envoy = Child(envoy(plan))
         self._in_force = policy
         self._trail: PolicyTrail | None = None
-        self._members: Mapping[str, Sequence[str]] = {}
-        self._complaint = ""
+        self._published = Published(plan, policy)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Start everything, call `ready`, and serve until SIGTERM, SIGINT or SIGHUP.
@@ -131,7 +113,7 @@ class Up:
         for child in self._counters:
             await child.ready(partial(is_counting, self._plan.layout.counters_socket), READY_S)
         self._say("rendering and checking the Envoy configuration")
-        await self._configure()
+        await self._published.begin()
         self._say(f"starting {len(self._workers)} workers, the settle process and Envoy")
         keep_in_memory(self._plan.layout.metrics)
         await self._watch.start()
@@ -162,13 +144,13 @@ class Up:
             reload = Watch(
                 self._plan.policy,
                 self._policy.version,
-                self._tell_endpoints,
+                self._swap,
                 self._reject,
                 secrets=SecretReader(inherited()),
             )
             beside.append(tasks.create_task(reload.run(self._plan.policy_poll_s)))
             beside.append(tasks.create_task(self._access_log().keep()))
-            beside.append(tasks.create_task(self._follow_members()))
+            beside.append(tasks.create_task(self._published.follow()))
             await stop.wait()
             self._say("draining")
             await self._stop()
@@ -194,100 +176,15 @@ class Up:
             path.unlink(missing_ok=True)
         let_go(self._plan.layout.metrics)
 
-    async def _configure(self) -> None:
-        gateway = self._gateway(self._policy)
-        for pool in gateway.pools:
-            write(endpoints(pool), gateway.endpoints_file(pool))
-        write_keys(self._policy, gateway)
-        write_config(self._plan.layout.settle_config, settle_config(self._policy))
-        write_watch(self._plan.layout.watch_config, watch_config(self._policy))
-        self._plan.layout.members.unlink(missing_ok=True)
-        text = render(gateway)
-        check_types(text)
-        write(text, self._plan.layout.bootstrap)
-        await asyncio.to_thread(check_envoy, self._plan.layout.bootstrap, self._plan.envoy)
-
-    def _gateway(self, policy: Policy) -> Gateway:
-        layout = self._plan.layout
-        return Gateway(
-            port=self._plan.port,
-            xff_trusted_hops=self._plan.trusted_proxies,
-            body_bytes=MAX_BODY_BYTES,
-            shown_headers=HEADERS,
-            address=self._plan.address,
-            files=Files.under(layout.root),
-            worker_sockets=tuple(layout.worker_socket(n) for n in range(self._plan.workers)),
-            pools=tuple(map(pool_of, policy.pools)),
-            falls_back=any(model.fallback for model in policy.models),
-            sidecars=tuple(
-                Sidecar(each.name, layout.sidecar_socket(each.name), each.timeout_s)
-                for each in SIDECARS
-            ),
-        )
-
-    def _tell_endpoints(self, policy: Policy) -> None:
-        """Let Envoy, the settle and the watch process follow a changed policy: they notice the files
-        that are renamed into place."""
-        write_keys(policy, self._gateway(policy))
-        write_watch(self._plan.layout.watch_config, watch_config(policy))
+    def _swap(self, policy: Policy) -> None:
         before, self._in_force = self._in_force, policy
-        self._write_endpoints()
+        self._published.tell(policy)
         if self._trail:
             self._trail.changed(before, policy)
-        if new := find_new(self._gateway(self._policy), self._gateway(policy)):
-            log.warning(Event.POOL_NEEDS_RESTART, pools=new)
 
     def _reject(self, _error: PolicyError, version: str) -> None:
         if self._trail:
             self._trail.rejected(version, self._in_force.version)
-
-    def _write_endpoints(self) -> None:
-        policy = joined(self._in_force, self._members)
-        gateway = self._gateway(policy)
-        for pool in gateway.pools:
-            write(endpoints(pool), gateway.endpoints_file(pool))
-        write_config(self._plan.layout.settle_config, settle_config(policy))
-
-    async def _follow_members(self) -> None:
-        """Let them follow what the watch process finds, too."""
-        while True:
-            try:
-                found = read_members(self._plan.layout.members)
-                if found != self._members:
-                    self._members = found
-                    self._write_endpoints()
-            except (OSError, MsgspecError, ConfigError) as fault:
-                if str(fault) != self._complaint:
-                    log.error(Event.MEMBERS_NOT_WRITTEN, reason=str(fault))
-                self._complaint = str(fault)
-            await asyncio.sleep(MEMBERS_S)
-
-
-def pool_of(policy: PoolPolicy) -> Pool:
-    """What Envoy has to know of a pool."""
-    upstream = policy.upstream.where() if policy.upstream else None
-    named = (*policy.endpoints, str(upstream)) if upstream else policy.endpoints
-    labels = {each: policy.labels_of(each) for each in named}
-    return Pool(policy.name, policy.endpoints, labels, upstream)
-
-
-def write_keys(policy: Policy, gateway: Gateway) -> None:
-    """Give Envoy the keys of services elsewhere, in files for this user only."""
-    for given, pool in zip(policy.pools, gateway.pools, strict=True):
-        if given.upstream and given.upstream.key:
-            write(secret(pool, given.upstream.key.reveal()), gateway.secret_file(pool), 0o600)
-
-
-def find_new(running: Gateway, wanted: Gateway) -> list[str]:
-    """Name the pools that Envoy does not know, or knows as something else: endpoints and keys may
-    change while it runs, nothing else. Once the first chain is written, that is all of them."""
-    known = {pool.name: pool.upstream for pool in running.pools}
-    chains = wanted.falls_back and not running.falls_back
-    return sorted(
-        pool.name
-        for pool in wanted.pools
-        if chains or pool.name not in known or known[pool.name] != pool.upstream
-    )
 
 
 async def exists(path: Path) -> bool:

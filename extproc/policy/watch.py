@@ -1,7 +1,7 @@
 """Reload: notice that the policy's files changed, and swap when what they say can be served."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from extproc.counting.vocabulary import Vocabularies
@@ -36,11 +36,12 @@ class Watch:
         reject: Reject = lambda _error, _version: None,
         secrets: SecretReader | None = None,
         vocabularies: Vocabularies | None = None,
+        ready: Callable[[Policy], Awaitable[None]] | None = None,
     ) -> None:
         """`version` is the one in force at first. `swap` gets every new policy that loads, and may
         raise PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
         (empty when the files cannot even be read). `secrets` and `vocabularies` read what a policy
-        refers to; what changes there alone is not noticed."""
+        refers to; what changes there alone is not noticed. `ready` returns when a policy may be swapped in."""
         self._directories = directories
         self._judged = version
         self._noticed = version
@@ -48,6 +49,7 @@ class Watch:
         self._reject = reject
         self._secrets = secrets
         self._vocabularies = vocabularies
+        self._ready = ready
 
     async def run(self, interval_s: float = POLL_INTERVAL_S) -> None:
         """Look for ever."""
@@ -82,6 +84,8 @@ class Watch:
             policy = await asyncio.to_thread(
                 load_sources, sources, self._secrets, self._vocabularies
             )
+            if self._ready:
+                await self._ready(policy)
             self._swap(policy)
         except PolicyError as exc:
             self._refuse(exc, version)

@@ -4,7 +4,18 @@ import pytest
 import yaml
 
 from dataplane.gateway import ConfigError, Files, Pool, Timeouts, Upstream
-from dataplane.render import LUA_PARTS, endpoints, quoted, render, resolve, seconds, secret, write
+from dataplane.render import (
+    LUA_PARTS,
+    clusters,
+    endpoints,
+    quoted,
+    render,
+    resolve,
+    routes,
+    seconds,
+    secret,
+    write,
+)
 from dataplane.validate import DISCOVERY_RESPONSE, check_types
 from tests.dataplane.golden import GATEWAY, GOLDEN, without_lua
 from tests.dataplane.test_gateway import STATE, gateway
@@ -77,6 +88,28 @@ def test_every_timeout_reaches_envoy():
 
 def test_a_gateway_without_pools_can_be_rendered():
     check_types(render(gateway(pools=())))
+
+
+def test_pools_and_routes_apart_are_those_of_the_whole():
+    whole = yaml.safe_load(render(GATEWAY))
+    apart = yaml.safe_load(render(GATEWAY, apart=True))
+    for text in (clusters(GATEWAY), routes(GATEWAY)):
+        check_types(text, DISCOVERY_RESPONSE)
+    pools = yaml.safe_load(clusters(GATEWAY))["resources"]
+    [routing] = yaml.safe_load(routes(GATEWAY))["resources"]
+    for resource in (*pools, routing):
+        assert resource.pop("@type")
+
+    listener = apart["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+    assert listener["typed_config"].pop("rds")["route_config_name"] == routing["name"]
+    listener["typed_config"]["route_config"] = routing
+    apart["static_resources"]["clusters"] += pools
+    assert apart.pop("dynamic_resources")
+    assert apart == whole
+
+
+def test_without_pools_there_are_no_resources():
+    assert yaml.safe_load(clusters(gateway(pools=()))) == {"resources": []}
 
 
 def test_endpoints_are_a_discovery_response():

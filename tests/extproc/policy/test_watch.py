@@ -214,3 +214,21 @@ async def test_it_looks_by_itself_and_soon_again_when_something_moves(policy, sw
         await swaps.next()
     assert swaps.names == ["two"]
     assert len(swaps.rejected) == 1
+
+
+async def test_a_policy_is_swapped_in_once_it_may_be(policy, swaps):
+    may, asked = asyncio.Event(), []
+
+    async def ready(loaded):
+        asked.append(loaded.tenants[0].name)
+        await may.wait()
+
+    watching = Watch([policy], load([policy]).version, swaps.swap, ready=ready)
+    (policy / "a.yaml").write_text(GOOD.format("two"))
+    looking = asyncio.ensure_future(look(watching))
+    while not asked:  # noqa: ASYNC110 - it is loaded in a thread
+        await asyncio.sleep(0.01)
+    assert not swaps.names
+    may.set()
+    await asyncio.wait_for(looking, GUARD_S)
+    assert asked == swaps.names == ["two"]

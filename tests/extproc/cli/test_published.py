@@ -1,10 +1,12 @@
-"""What Envoy must be started anew for."""
+"""What Envoy is told of pools."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from dataplane.gateway import Files, Gateway, Pool, Upstream
-from extproc.cli.up import find_new, pool_of
+from extproc.cli.published import joint, pool_of, shape
 from extproc.policy.catalog import PoolPolicy
 
 GPT = Upstream("api.example.com", 443)
@@ -14,29 +16,35 @@ RUNNING = Gateway(
     worker_sockets=(Path("/srv/headgate/run/worker-0.sock"),),
     pools=(Pool("a", ("10.0.0.1:80",)), Pool("gpt", (), upstream=GPT)),
 )
+GPT_POOL = RUNNING.pools[1]
 
 
 def wanted(*pools, **members):
     return replace(RUNNING, pools=pools or RUNNING.pools, **members)
 
 
-def test_endpoints_come_and_go():
-    gpt = RUNNING.pools[1]
-    assert not find_new(RUNNING, wanted(Pool("a", ("10.0.0.2:80",)), gpt))
-    assert not find_new(RUNNING, wanted(gpt))
+@pytest.mark.parametrize(
+    ("gateway", "same"),
+    [
+        (wanted(Pool("a", ("10.0.0.2:80",)), GPT_POOL), True),
+        (wanted(Pool("a", ("10.0.0.1:80",), {"10.0.0.1:80": {"gpu": "l4"}}), GPT_POOL), True),
+        (wanted(GPT_POOL), False),
+        (wanted(*RUNNING.pools, Pool("b", ())), False),
+        (
+            wanted(RUNNING.pools[0], Pool("gpt", (), upstream=Upstream("other.example.com", 443))),
+            False,
+        ),
+        (wanted(RUNNING.pools[0], Pool("gpt", (), {str(GPT): {"cluster": "us"}}, GPT)), False),
+        (wanted(falls_back=True), False),
+    ],
+)
+def test_endpoints_change_by_files_of_their_own(gateway, same):
+    assert (shape(gateway) == shape(RUNNING)) is same
 
 
-def test_pools_that_are_new_or_elsewhere_now():
+def test_pools_of_before_stay_beside_those_of_now():
     moved = Pool("gpt", (), upstream=Upstream("other.example.com", 443))
-    assert find_new(RUNNING, wanted(*RUNNING.pools, Pool("b", ()))) == ["b"]
-    assert find_new(RUNNING, wanted(RUNNING.pools[0], moved)) == ["gpt"]
-
-
-def test_the_first_chain_concerns_all():
-    chained = wanted(falls_back=True)
-    assert find_new(RUNNING, chained) == ["a", "gpt"]
-    assert not find_new(chained, chained)
-    assert not find_new(chained, RUNNING)
+    assert joint(RUNNING.pools, (moved, Pool("b", ()))) == (moved, Pool("b", ()), RUNNING.pools[0])
 
 
 def test_labels_reach_the_log_from_elsewhere_too():

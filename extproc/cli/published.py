@@ -1,0 +1,204 @@
+"""What `headgate up` writes for those beside it, and keeps as the policy has it: Envoy's pools, routes, endpoints
+and keys, and what the settle and the watch process follow.
+
+Workers follow the policy by themselves, some sooner than others. So new pools are added before any of them may choose one
+(`extproc/stores/known_pools.py`), and those that are gone are taken away when none does any more.
+"""
+
+import asyncio
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from dataplane.gateway import ConfigError, Files, Gateway, Pool, Sidecar
+from dataplane.render import clusters, endpoints, render, routes, secret, write
+from dataplane.validate import check_envoy, check_types
+from engines.watch.config import write_config as write_watch
+from engines.watch.members import read_members
+from extproc.arrive import HEADERS
+from extproc.budget import MAX_BODY_BYTES
+from extproc.cli.admin import Taken
+from extproc.cli.processes import Plan
+from extproc.policy.catalog import PoolPolicy
+from extproc.policy.models import Policy
+from extproc.policy.settling import settle_config
+from extproc.policy.watching import joined, watch_config
+from extproc.sidecars import SIDECARS
+from ledger.config import write_config
+from telemetry.logs import Event, EventLog
+
+log = EventLog(__name__)
+
+MEMBERS_S = 0.2
+"""How soon Envoy learns of an endpoint that was found. Workers may name it earlier: until then Envoy takes
+another one."""
+LINGER_S = 5.0
+"""How long a pool that is gone stays: workers may still choose it, each follows the policy by itself."""
+
+
+class Published:
+    """The files, as of the policy in force."""
+
+    def __init__(self, plan: Plan, policy: Policy) -> None:
+        self._plan = plan
+        self._policy = policy
+        self._members: Mapping[str, Sequence[str]] = {}
+        self._complaint = ""
+        self._refused = ""
+        self._news = asyncio.Event()
+        self._served = gateway_of(plan, policy)
+
+    async def begin(self) -> None:
+        """Write everything, before anybody reads it. Raises: ConfigError."""
+        layout = self._plan.layout
+        gateway = self._served
+        for pool in gateway.pools:
+            write(endpoints(pool), gateway.endpoints_file(pool))
+        write_keys(self._policy, gateway)
+        write_config(layout.settle_config, settle_config(self._policy))
+        write_watch(layout.watch_config, watch_config(self._policy))
+        layout.members.unlink(missing_ok=True)
+        await self._check(gateway)
+        write(render(gateway, apart=True), layout.bootstrap)
+        write(clusters(gateway), gateway.files.clusters)
+        write(routes(gateway), gateway.files.routes)
+        self._name(gateway)
+
+    def tell(self, policy: Policy) -> None:
+        """Let Envoy, the settle and the watch process follow a changed policy: they notice the files
+        that are renamed into place."""
+        self._policy = policy
+        write_keys(policy, gateway_of(self._plan, policy))
+        write_watch(self._plan.layout.watch_config, watch_config(policy))
+        self._write_endpoints()
+        self._news.set()
+
+    async def follow(self) -> None:
+        """Write for ever what the watch process finds, and pools that change."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_members())
+            tasks.create_task(self._follow_pools())
+
+    def _write_endpoints(self) -> None:
+        policy = joined(self._policy, self._members)
+        gateway = gateway_of(self._plan, policy)
+        for pool in gateway.pools:
+            write(endpoints(pool), gateway.endpoints_file(pool))
+        write_config(self._plan.layout.settle_config, settle_config(policy))
+
+    async def _follow_members(self) -> None:
+        while True:
+            try:
+                found = read_members(self._plan.layout.members)
+                if found != self._members:
+                    self._members = found
+                    self._write_endpoints()
+            except (OSError, msgspec.MsgspecError, ConfigError) as fault:
+                if str(fault) != self._complaint:
+                    log.error(Event.MEMBERS_NOT_WRITTEN, reason=str(fault))
+                self._complaint = str(fault)
+            await asyncio.sleep(MEMBERS_S)
+
+    async def _follow_pools(self) -> None:
+        while True:
+            wanted = gateway_of(self._plan, self._policy)
+            if await self._news_before(LINGER_S if shape(wanted) != shape(self._served) else None):
+                wanted = gateway_of(self._plan, self._policy)
+                wanted = replace(wanted, pools=joint(self._served.pools, wanted.pools))
+            if shape(wanted) == shape(self._served):
+                continue
+            try:
+                await self._check(wanted)
+                await self._change(wanted)
+            except (ConfigError, OSError) as fault:  # tried again after a while: Envoy may be starting
+                if str(fault) != self._refused:
+                    log.error(Event.POOLS_REFUSED, reason=str(fault))
+                self._refused = str(fault)
+            else:
+                self._refused = ""
+                log.info(Event.POOLS_CHANGED, pools=[pool.name for pool in wanted.pools])
+
+    async def _news_before(self, wait_s: float | None) -> bool:
+        """Wait for a changed policy; False when none came in time."""
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        self._news.clear()
+        return True
+
+    async def _check(self, gateway: Gateway) -> None:
+        """Let Envoy read all of it in one file, which is how it can be checked. Raises: ConfigError."""
+        whole = self._plan.layout.bootstrap.with_name("whole.yaml")
+        text = render(gateway)
+        check_types(text)
+        write(text, whole)
+        await asyncio.to_thread(check_envoy, whole, self._plan.envoy)
+
+    async def _change(self, wanted: Gateway) -> None:
+        """Never a route to a pool that is not there: first the pools of before and of now."""
+        files, taken = wanted.files, Taken(self._plan.layout.admin_socket)
+        both = replace(wanted, pools=joint(self._served.pools, wanted.pools))
+        await taken.pools_after(lambda: write(clusters(both), files.clusters))
+        await taken.routes_after(lambda: write(routes(wanted), files.routes))
+        self._served = wanted
+        self._name(wanted)
+        if len(both.pools) > len(wanted.pools):
+            await taken.pools_after(lambda: write(clusters(wanted), files.clusters))
+
+    def _name(self, gateway: Gateway) -> None:
+        """Tell workers which pools Envoy knows: `extproc/stores/known_pools.py`."""
+        names = msgspec.json.encode([pool.name for pool in gateway.pools])
+        write(names.decode(), self._plan.layout.pools)
+
+
+def gateway_of(plan: Plan, policy: Policy) -> Gateway:
+    """What Envoy has to know."""
+    layout = plan.layout
+    return Gateway(
+        port=plan.port,
+        xff_trusted_hops=plan.trusted_proxies,
+        body_bytes=MAX_BODY_BYTES,
+        shown_headers=HEADERS,
+        address=plan.address,
+        files=Files.under(layout.root),
+        worker_sockets=tuple(layout.worker_socket(n) for n in range(plan.workers)),
+        pools=tuple(map(pool_of, policy.pools)),
+        falls_back=any(model.fallback for model in policy.models),
+        sidecars=tuple(
+            Sidecar(each.name, layout.sidecar_socket(each.name), each.timeout_s)
+            for each in SIDECARS
+        ),
+    )
+
+
+def pool_of(policy: PoolPolicy) -> Pool:
+    """What Envoy has to know of a pool."""
+    upstream = policy.upstream.where() if policy.upstream else None
+    named = (*policy.endpoints, str(upstream)) if upstream else policy.endpoints
+    labels = {each: policy.labels_of(each) for each in named}
+    return Pool(policy.name, policy.endpoints, labels, upstream)
+
+
+def shape(gateway: Gateway) -> Hashable:
+    """What stands in Envoy's pools and routes; endpoints and their labels have files of their own."""
+    pools = [
+        (pool.name, pool.upstream, repr(pool.labels) if pool.upstream else "")
+        for pool in gateway.pools
+    ]
+    return tuple(pools), gateway.falls_back
+
+
+def joint(before: Sequence[Pool], now: Sequence[Pool]) -> tuple[Pool, ...]:
+    """All pools of both, as they are now where they still are."""
+    names = {pool.name for pool in now}
+    return (*now, *(pool for pool in before if pool.name not in names))
+
+
+def write_keys(policy: Policy, gateway: Gateway) -> None:
+    """Give Envoy the keys of services elsewhere, in files for this user only."""
+    for given, pool in zip(policy.pools, gateway.pools, strict=True):
+        if given.upstream and given.upstream.key:
+            write(secret(pool, given.upstream.key.reveal()), gateway.secret_file(pool), 0o600)

@@ -1,0 +1,167 @@
+"""Pools that come, change and go while the gateway serves: through real Envoy."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from extproc.cli.published import LINGER_S
+from extproc.identity.keys import digest
+from tests.e2e.conftest import running, wait_for
+from tests.e2e.test_reload import CHAT, engines
+
+SALT = "a-salt-of-tests"
+KEY = "sk-pools"
+
+
+def policy(pools, models, extra=""):
+    return f"""\
+salt: {SALT}
+tenants: [{{name: acme, projects: [red]}}]
+keys: [{{id: one, digest: {digest(SALT, KEY)}, tenant: acme, project: red}}]
+pools: {json.dumps(pools)}
+models: {json.dumps(models)}
+{extra}"""
+
+
+def pool(name, endpoint):
+    return {"name": name, "engine": "sim", "endpoints": [endpoint]}
+
+
+def model(name, pool_, **members):
+    return {"name": name, "pool": pool_, "served_as": "demo", **members}
+
+
+def write(directory, text):
+    draft = directory / ".policy.draft"
+    draft.write_text(text)
+    draft.rename(directory / "policy.yaml")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("pools")
+    (directory / "policy").mkdir()
+    with engines(3) as endpoints:
+        write(directory / "policy", policy([pool("a", endpoints[0])], [model("one", "a")]))
+        with running(directory / "s", "--policy", str(directory / "policy")) as gateway:
+            yield gateway, directory / "policy", endpoints
+
+
+def ask(gateway, name, **members):
+    body = {
+        "model": name,
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 2,
+        **members,
+    }
+    with gateway.http(KEY) as http:
+        return http.post(CHAT, json=body)
+
+
+def said(gateway, event):
+    """What the gateway's own process has logged of these."""
+    output = (gateway.state.parent / f"{gateway.state.name}.out").read_text()
+    return [line for line in output.splitlines() if event in line]
+
+
+def served(gateway, name):
+    answer = ask(gateway, name)
+    return answer if answer.status_code == 200 else None
+
+
+class Streaming(threading.Thread):
+    """A long answer, read beside the test."""
+
+    def __init__(self, gateway, name, seconds):
+        super().__init__()
+        self.gateway, self.name_, self.seconds = gateway, name, seconds
+        self.begun = threading.Event()
+        self.last = ""
+
+    def run(self):
+        tokens = 40
+        body = {
+            "model": self.name_, "stream": True, "max_tokens": tokens,
+            "messages": [{"role": "user", "content": "hi"}],
+            "x_sim": {"itl_ms": self.seconds * 1000 / tokens},
+        }  # fmt: skip
+        with (
+            self.gateway.http(KEY) as http,
+            http.stream("POST", CHAT, json=body) as answer,
+        ):
+            for line in answer.iter_lines():
+                self.begun.set()
+                self.last = line or self.last
+
+
+def test_a_pool_comes_while_answers_are_under_way_and_goes_again(three):
+    gateway, directory, (first, second, _) = three
+    assert ask(gateway, "one").status_code == 200
+    assert ask(gateway, "two").status_code == 404
+    stream = Streaming(gateway, "one", 3)
+    stream.start()
+    assert stream.begun.wait(20)
+
+    both = [pool("a", first), pool("b", second)], [model("one", "a"), model("two", "b")]
+    write(directory, policy(*both))
+    answer = wait_for(lambda: served(gateway, "two"), what="the new pool")
+    assert gateway.row(answer.headers["x-request-id"])["endpoint"] == second
+    stream.join(30)
+    assert stream.last == "data: [DONE]"
+
+    # It goes, and an answer of it that is under way does not.
+    leaving = Streaming(gateway, "two", LINGER_S + 3)
+    leaving.start()
+    assert leaving.begun.wait(20)
+    write(directory, policy([pool("a", first)], [model("one", "a")]))
+    wait_for(lambda: ask(gateway, "two").status_code == 404, what="the end of the pool")
+    clusters = gateway.layout.root / "envoy" / "pools.yaml"
+    wait_for(lambda: "pool/b" not in clusters.read_text(), LINGER_S + 10, "that Envoy is told")
+    assert leaving.is_alive()
+    assert ask(gateway, "one").status_code == 200
+    leaving.join(30)
+    assert leaving.last == "data: [DONE]"
+
+
+def test_the_first_chain_of_models_needs_no_restart_either(three):
+    gateway, directory, (first, _, third) = three
+    dead = pool("dead", "127.0.0.1:9")
+    models = [
+        model("one", "a", fallback=["spare"]),
+        model("spare", "c"),
+        model("gone", "dead", fallback=["spare"]),
+    ]
+    write(directory, policy([pool("a", first), pool("c", third), dead], models))
+    answer = wait_for(lambda: served(gateway, "gone"), what="the chain")
+    assert answer.headers["x-headgate-model"] == "spare"
+    assert gateway.row(answer.headers["x-request-id"])["endpoint"] == third
+
+
+def test_requests_never_fail_while_pools_change(three):
+    gateway, directory, (first, second, third) = three
+    until = time.monotonic() + 4
+    statuses = set()
+
+    def push():
+        with gateway.http(KEY) as http:
+            while time.monotonic() < until:
+                body = {
+                    "model": "one",
+                    "messages": [{"role": "user", "content": "hi"}],
+                    "max_tokens": 1,
+                }
+                statuses.add(http.post(CHAT, json=body).status_code)
+
+    clients = [threading.Thread(target=push) for _ in range(3)]
+    for client in clients:
+        client.start()
+    for number, endpoint in enumerate([second, third, first]):
+        now = pool(f"p{number}", endpoint)  # a new pool each time, for the model that is asked
+        write(directory, policy([now], [model("one", now["name"])]))
+        time.sleep(1.3)
+    for client in clients:
+        client.join()
+    assert statuses == {200}
+    assert not said(gateway, "pools_refused")
