@@ -5,6 +5,7 @@ that was stopped goes on where it was. `--quick` is one seed of a part, for two 
 """
 
 import argparse
+import gc
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,8 @@ def run_all(
 ) -> Iterator[tuple[Spec, Figures, float]]:
     """As they get ready."""
     told_s = began_s = time.monotonic()
-    with ProcessPoolExecutor(jobs) as executor:
+    # A run leaves no cycles behind, and has a million objects to look through: a tenth of its time.
+    with ProcessPoolExecutor(jobs, initializer=gc.disable) as executor:
         running = {executor.submit(timed, spec, tuned): spec for spec in missing}
         for count, done in enumerate(as_completed(running), 1):
             yield running[done], *done.result()

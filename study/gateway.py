@@ -4,7 +4,7 @@ It knows what the product knows and nothing else: looks at what engines export, 
 itself, and KV events if engines tell. Replicas share nothing.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from random import Random
 
@@ -30,10 +30,17 @@ class Sight(msgspec.Struct, frozen=True):
     is_precise: bool = False
     """Engines tell of their caches by KV events."""
     lost: float = 0.0
-    """Share of these that never arrive."""
+    """Share of the batches of these that do not arrive."""
+    replays: bool = True
+    """What was lost is told again when the next batch shows the gap, as the product asks for it.
+    Otherwise nothing is known of that cache any more."""
     prefill_error: float = 1.0
     """What learned prefill rates are multiplied by."""
     counts_in_flight: bool = True
+    keeps_rates: bool = True
+    """Learns from looks how fast engines are; a tenth of a run's time."""
+    keeps_prefixes: bool = True
+    """Remembers which prompts went where."""
 
 
 class Sent(msgspec.Struct):
@@ -62,21 +69,27 @@ class Gateway:
         self._learners = {name: RateLearner() for name in endpoints}
         self._unseen: Mapping[str, deque[Sent]] = {name: deque() for name in endpoints}
         self._sent: dict[str, Sent] = {}
+        self._missed = defaultdict[str, list[tuple[Sequence[int], Sequence[int]]]](list)
 
     def look(self, endpoint: str, at_s: float, load: Load) -> None:
         """Take note of what an engine exported then."""
-        candidate, sight = self._candidates[endpoint], self._sight
-        rates = self._learners[endpoint].look(load, at_s)
-        if rates.prefill_tokens_per_s is not None and sight.prefill_error != 1:
-            wrong = rates.prefill_tokens_per_s * sight.prefill_error
-            rates = msgspec.structs.replace(rates, prefill_tokens_per_s=wrong)
-        self._see(candidate, at_s, load, rates)
-
-    def _see(self, candidate: Candidate, at_s: float, load: Load, rates: Rates) -> None:
+        candidate = self._candidates[endpoint]
         if not self._sight.is_precise and candidate.load.blocks != load.blocks:
             tokens = load.blocks * load.block_tokens
-            self._prefixes.size(candidate.endpoint, tokens // GATEWAY_BLOCK_TOKENS)
-        candidate.load, candidate.seen_s, candidate.rates = load, at_s, rates
+            self._prefixes.size(endpoint, tokens // GATEWAY_BLOCK_TOKENS)
+        candidate.load, candidate.seen_s = load, at_s
+        if self._sight.keeps_rates:
+            candidate.rates = self._learn(endpoint, at_s, load)
+        self._count_seen(candidate, at_s)
+
+    def _learn(self, endpoint: str, at_s: float, load: Load) -> Rates:
+        rates, error = self._learners[endpoint].look(load, at_s), self._sight.prefill_error
+        if rates.prefill_tokens_per_s is None or error == 1:
+            return rates
+        wrong = rates.prefill_tokens_per_s * error
+        return msgspec.structs.replace(rates, prefill_tokens_per_s=wrong)
+
+    def _count_seen(self, candidate: Candidate, at_s: float) -> None:
         unseen = self._unseen[candidate.endpoint]
         while unseen and unseen[0].at_s < at_s:
             sent = unseen.popleft()
@@ -90,7 +103,8 @@ class Gateway:
         asked = self._asked(ask, expected_tokens)
         choice = self._picker.choose(asked, self._listed, now_s)
         endpoint = choice.endpoints[0]
-        self._prefixes.note(endpoint, asked.blocks, now_s)
+        if self._sight.keeps_prefixes:
+            self._prefixes.note(endpoint, asked.blocks, now_s)
         if self._sight.counts_in_flight:
             sent = Sent(endpoint, now_s, max(0, ask.prompt_tokens - choice.cached_tokens))
             self._sent[ask.key] = sent
@@ -126,10 +140,14 @@ class Gateway:
             candidate.unseen_tokens -= sent.tokens
 
     def changed(self, endpoint: str, stored: Sequence[int], removed: Sequence[int]) -> None:
-        """Take note of KV events; some never arrive."""
-        lost, chance = self._sight.lost, self._chance
-        if lost:
-            stored = [block for block in stored if chance.random() >= lost]
-            removed = [block for block in removed if chance.random() >= lost]
-        self._prefixes.store(endpoint, stored)
-        self._prefixes.remove(endpoint, removed)
+        """Take note of a batch of KV events, or lose it."""
+        if self._sight.lost and self._chance.random() < self._sight.lost:
+            self._missed[endpoint].append((stored, removed))
+            return
+        missed = self._missed.pop(endpoint, [])
+        if missed and not self._sight.replays:
+            self._prefixes.clear(endpoint)
+            missed = []
+        for more, less in (*missed, (stored, removed)):
+            self._prefixes.store(endpoint, more)
+            self._prefixes.remove(endpoint, less)

@@ -9,9 +9,9 @@ from extproc.routing.prefixes import Prefixes
 from extproc.routing.settings import DEFAULTS, PickerSettings
 from study.cases import CASES, REPLICAS, Case
 from study.draws import source
-from study.gateway import Gateway
+from study.gateway import Gateway, Sight
 from study.measure import Figures, Window, measure
-from study.plan import Spec
+from study.plan import OURS, Spec
 from study.pools import pool
 from study.sights import SIGHTS
 from study.threads import Closed, Open, Source
@@ -20,6 +20,9 @@ from study.world import World
 
 RAMP_S = 30.0
 """In which the threads of a closed loop begin."""
+ASK_RATES = (OURS,)
+ASK_PREFIXES = (OURS, "weighted")
+"""Which pickers ask for what; for the others it is not kept."""
 
 
 def run(spec: Spec, tuned: Tuned, window: Window | None = None) -> Figures:
@@ -43,10 +46,10 @@ def simulate(
     spec: Spec, settings: PickerSettings, asks: Source, window: Window | None = None
 ) -> Figures:
     """Build a world, let it run, and measure."""
-    case, sight = CASES[spec.case], SIGHTS[spec.sight]
+    case, sight = CASES[spec.case], sight_of(spec)
     endpoints = pool(case.kinds, spec.replicas)
     gateways = [
-        build(settings, list(endpoints), spec, source("gateway", spec.seed, number))
+        build(settings, list(endpoints), sight, source("gateway", spec.seed, number))
         for number in range(spec.gateways)
     ]
     world = World(endpoints, gateways, sight, asks, round(case.shape.answer.mean))
@@ -55,8 +58,17 @@ def simulate(
     return measure(list(world.records.values()), window, world.held)
 
 
-def build(settings: PickerSettings, endpoints: list[str], spec: Spec, chance: Random) -> Gateway:
+def sight_of(spec: Spec) -> Sight:
+    """How much is seen, and of that what the picker asks for."""
+    return msgspec.structs.replace(
+        SIGHTS[spec.sight],
+        keeps_rates=spec.picker in ASK_RATES,
+        keeps_prefixes=spec.picker in ASK_PREFIXES,
+    )
+
+
+def build(settings: PickerSettings, endpoints: list[str], sight: Sight, chance: Random) -> Gateway:
     """One replica, with the product's own picker."""
     prefixes = Prefixes()
     picker = make_picker(settings, prefixes)
-    return Gateway(picker, prefixes, endpoints, SIGHTS[spec.sight], chance)
+    return Gateway(picker, prefixes, endpoints, sight, chance)

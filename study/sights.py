@@ -16,5 +16,6 @@ SIGHTS: Mapping[str, Sight] = MappingProxyType(
         "in-flight unknown": Sight(counts_in_flight=False),
         "KV events": Sight(is_precise=True),
         "KV events, 10 % lost": Sight(is_precise=True, lost=0.1),
+        "KV events, 10 % lost for good": Sight(is_precise=True, lost=0.1, replays=False),
     }
 )

@@ -12,6 +12,7 @@ import msgspec
 from extproc.routing.settings import DEFAULTS
 from study.measure import Figures
 from study.plan import OURS, PICKERS, Spec
+from study.run import ASK_PREFIXES, ASK_RATES
 from study.tuned import PATH as TUNED
 
 MATTERS = ("engines.", "extproc.routing.", "study.")
@@ -19,11 +20,11 @@ SHOWS = {"plots", "tables", "judge", "results", "report", "stats", "store", "pla
 """Of `study`: what chooses runs and shows them, and does not change any."""
 USED_BY: Mapping[str, Sequence[str]] = MappingProxyType(
     {
-        "engines.rates": (OURS,),
+        "engines.rates": ASK_RATES,
         "extproc.routing.speed": (OURS,),
         "extproc.routing.pickers.predicted_ttft": (OURS,),
         "extproc.routing.pickers.disaggregated": (),
-        "extproc.routing.prefixes": (OURS, "weighted"),
+        "extproc.routing.prefixes": ASK_PREFIXES,
         "extproc.routing.settings": (),  # what stands in it is looked at instead
     }
 )

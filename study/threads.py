@@ -5,6 +5,7 @@ shared with other threads: a system prompt, or a document.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Protocol
 
@@ -24,31 +25,37 @@ class Prefix(msgspec.Struct, frozen=True):
     tokens: int
 
 
+REMEMBERED = 256
+"""Beginnings that threads share, of all cases: 64 documents are most."""
+
+
+@lru_cache(REMEMBERED)
+def hash_prefix(salt: str, prefix: Prefix) -> Sequence[int]:
+    """What a text of this tenant begins with: the root, then the whole blocks."""
+    hashes, words = [root(salt)], prefix.name.encode()
+    for _ in range(prefix.tokens // BLOCK_TOKENS):
+        hashes.append(chain(hashes[-1], words))
+    return tuple(hashes)
+
+
 class Stream:
     """The tokens of one thread so far, as the hashes of its whole blocks, made when needed."""
 
-    __slots__ = ("_hashes", "_name", "_parent")
+    __slots__ = ("_hashes", "_name")
 
     def __init__(self, salt: str, prefix: Prefix, name: str) -> None:
-        self._hashes = list[int]()
-        self._parent = root(salt)
-        self._extend(prefix.tokens // BLOCK_TOKENS, prefix.name)
-        self._name = name
+        self._hashes = list(hash_prefix(salt, prefix))
+        self._name = name.encode()
 
     def blocks(self, tokens: int) -> tuple[int, ...]:
         """Of the first so many tokens."""
         count = tokens // BLOCK_TOKENS
-        if count > len(self._hashes):
-            self._extend(count, self._name)
-        return tuple(self._hashes[:count])
-
-    def _extend(self, count: int, name: str) -> None:
-        hashes, parent = self._hashes, self._parent
-        words = name.encode()
-        while len(hashes) < count:
-            parent = chain(parent, words)
+        hashes, name = self._hashes, self._name
+        parent = hashes[-1]
+        for _ in range(len(hashes), count + 1):
+            parent = chain(parent, name)
             hashes.append(parent)
-        self._parent = parent
+        return tuple(hashes[1 : count + 1])
 
 
 class Ask(msgspec.Struct):

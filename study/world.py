@@ -64,6 +64,7 @@ class World:
         while events[0][0] < window.end_s:
             now_s, _, event = heappop(events)
             event(now_s)
+        events.clear()  # they know this world, as it knows them: now it needs no collector
 
     def _at(self, at_s: float, event: Event) -> None:
         self._number += 1

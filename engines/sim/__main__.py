@@ -6,16 +6,20 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO, cast
 
 import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from engines.sim.app import Service
 from engines.sim.calibrate import main as calibrate
 from engines.sim.engine import SimEngine
 from engines.sim.flags import Flags, parser, settings_of
 from engines.sim.kvevents import Publisher
+from engines.sim.recorder import recording
 from engines.sim.run import Settings
 from engines.sim.validate import main as validate
 
@@ -57,10 +61,10 @@ async def _serve(settings: Settings, flags: Flags) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), flags.startup_s)
             return
-    with _publisher(flags) as publisher:
+    with _publisher(flags) as publisher, _recorder(flags) as record:
         publish = publisher.publish if publisher else None
         runner = web.AppRunner(
-            Service(SimEngine(settings), publish=publish).app(),
+            Service(SimEngine(settings), publish=publish, record=record).app(),
             access_log=None,
             handler_cancellation=True,  # a client that leaves ends its generation
             auto_decompress=False,  # vLLM reads no compressed bodies either
@@ -93,6 +97,16 @@ def _publisher(flags: Flags) -> Generator[Publisher | None]:
         yield publisher
     finally:
         publisher.close()
+
+
+@contextmanager
+def _recorder(flags: Flags) -> Generator[Middleware | None]:
+    if not flags.record:
+        yield None
+        return
+    path = Path(flags.record) / f"engine-{flags.port}-{os.getpid()}.jsonl"
+    with path.open("ab", buffering=0) as file:
+        yield recording(cast("BinaryIO", file))
 
 
 def _tell_ready(runner: web.AppRunner, settings: Settings, flags: Flags) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import count
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from engines.sim.admin import Admin
 from engines.sim.bodies import (
@@ -62,12 +63,14 @@ class Service:
         engine: SimEngine,
         body_bytes_max: int = BODY_BYTES_MAX,
         publish: Callable[[Sequence[CacheEvent]], None] | None = None,
+        record: Middleware | None = None,
     ) -> None:
         settings = engine.settings
         self._body_bytes_max = body_bytes_max
         self._engine = engine
         self._settings = settings
         self._send = publish
+        self._middlewares = [_answer_errors, *([record] if record else ())]
         self._admin = Admin(engine)
         self._outage = self._admin.outage
         self._prefiller = Prefiller()
@@ -89,7 +92,7 @@ class Service:
         self._numbers = count(1)
 
     def app(self) -> web.Application:
-        app = web.Application(middlewares=[_answer_errors], client_max_size=self._body_bytes_max)
+        app = web.Application(middlewares=self._middlewares, client_max_size=self._body_bytes_max)
         app.add_routes(self._admin.routes())
         app.cleanup_ctx.append(self._prefiller.opened)
         app.on_cleanup.append(self._close)

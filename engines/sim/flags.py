@@ -1,6 +1,7 @@
 """The flags of `python -m engines.sim`, and what they make."""
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Literal
 
@@ -8,6 +9,9 @@ import msgspec
 
 from engines.sim.profile import Profile, read_profile
 from engines.sim.run import Settings
+
+RECORD = "SIM_RECORD"
+"""The environment's name for `--record`, for engines that somebody else starts."""
 
 
 class Flags(argparse.Namespace):
@@ -32,6 +36,7 @@ class Flags(argparse.Namespace):
     kv_events: int | None
     kv_replay: int | None
     kv_topic: str
+    record: str
     fail_rate: float
     seed: int
     ready_fd: int | None = None
@@ -115,6 +120,8 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     add("--kv-events", _number(int, 0, 65535), "port to publish KV events on (ZMQ); 0: a free one")
     add("--kv-replay", _number(int, 0, 65535), "port to replay them on")
     add("--kv-topic", str, "topic of KV events", "")
+    given = os.environ.get(RECORD, "")  # noqa: TID251 - not the gateway's process
+    add("--record", str, f"directory to write down all requests in; ${RECORD} does as well", given)
 
 
 def _profile(text: str) -> Profile:

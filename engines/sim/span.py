@@ -1,6 +1,6 @@
 """Steps of one batch that stays the same, and when each of them ends."""
 
-from math import inf, sqrt
+from math import sqrt
 
 import msgspec
 
@@ -32,12 +32,12 @@ class Span(msgspec.Struct, gc=False):
 
     def done_by(self, now_s: float) -> int:
         """How many of the steps have ended, the one that ends right now included."""
+        if now_s >= self.last_s:
+            return self.steps
         passed_s = now_s - self.start_s
-        first_s = self.fixed_s + self.context * self.read_s
         if passed_s < 0:
             return 0
-        if now_s == inf:
-            return self.steps
+        first_s = self.fixed_s + self.context * self.read_s
         half = self.grow * self.read_s / 2
         # passed = steps * (first - half) + steps * steps * half, in the form that does not cancel
         middle = first_s - half

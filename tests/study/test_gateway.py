@@ -1,6 +1,6 @@
 import pytest
 
-from engines.load import Load
+from engines.load import Load, Total
 from extproc.routing.candidate import Choice
 from extproc.routing.prefixes import Prefixes
 from study.draws import source
@@ -64,6 +64,38 @@ def test_kv_events_are_believed_and_some_get_lost():
     deaf, _, nothing = make(Sight(is_precise=True, lost=1.0))
     deaf.changed("b", BLOCKS, ())
     assert nothing.matched(BLOCKS) == {}
+
+
+def hear(replays):
+    """What is known to be there, after each of twenty batches with one block of which half get lost."""
+    gateway, _, prefixes = make(Sight(is_precise=True, lost=0.5, replays=replays))
+    for block in BLOCKS:
+        gateway.changed("b", [block], ())
+        yield prefixes.matched(BLOCKS).get("b", 0)
+
+
+def test_a_lost_batch_is_told_again_when_the_next_one_comes():
+    known = [0, *hear(replays=True)]
+    heard = [number for number in range(1, 21) if known[number] != known[number - 1]]
+    assert 5 < len(heard) < 15
+    assert [known[number] for number in heard] == heard
+
+
+def test_where_nothing_is_told_again_the_beginning_stays_unknown():
+    known = list(hear(replays=False))
+    assert known[0] == 1
+    assert known[-1] == 0
+
+
+def test_rates_are_learned_and_prompts_remembered_unless_nobody_asks():
+    for keeps in (True, False):
+        gateway, picker, prefixes = make(Sight(keeps_rates=keeps, keeps_prefixes=keeps))
+        for number in range(3):
+            gateway.look("a", 1.0 + number, Load(running=1, itl_s=Total(0.1 * number, number)))
+        gateway.pick(ask("k"), 100, 5.0)
+        assert picker.candidates[0].load.itl_s.count == 2
+        assert (picker.candidates[0].rates.itl_s is not None) is keeps
+        assert bool(prefixes.matched(picker.asked.blocks)) is keeps
 
 
 @pytest.mark.parametrize(("sight", "counts"), [(Sight(), 1), (Sight(counts_in_flight=False), 0)])
