@@ -123,7 +123,9 @@ def lay_out(record: DecisionRecord, candidates: Sequence[Weighed]) -> Table:
     table.add_column("")
     for each in candidates:
         table.add_column(each.endpoint, justify="right", overflow="fold")
-    table.add_row("", *(say_place(record.chosen, each.endpoint) for each in candidates))
+    table.add_row("", *(say_place(record, each.endpoint) for each in candidates))
+    if any(each.role for each in record.candidates):
+        table.add_row("role", *(each.role or "both" for each in candidates))
     table.add_row("cost", *(f"{each.cost:.4g}" for each in candidates))
     names = dict.fromkeys(name for each in record.candidates for name in each.terms)
     for name in names:
@@ -134,11 +136,13 @@ def lay_out(record: DecisionRecord, candidates: Sequence[Weighed]) -> Table:
     return table
 
 
-def say_place(chosen: Sequence[str], endpoint: str) -> str:
+def say_place(record: DecisionRecord, endpoint: str) -> str:
     """The rest of the list is where retries go."""
-    if endpoint not in chosen:
+    if endpoint == record.prefiller:
+        return "[green]prompt[/]"
+    if endpoint not in record.chosen:
         return ""
-    number = chosen.index(endpoint)
+    number = record.chosen.index(endpoint)
     return f"retry {number}" if number else "[bold green]chosen[/]"
 
 

@@ -42,7 +42,7 @@ def build(policy: Policy, rules: PickerRules, view: EngineView) -> Sequence[Filt
         Adopt(pool.name),
         *((shed,) if rules.objectives else ()),
         Glance(Prefixing(adapters)),
-        Pick({pool.name: pool.picker}, view, adapters),
+        Pick({pool.name: pool.picking}, view, adapters),
     )
 
 

@@ -114,6 +114,15 @@ class PoolPolicy(Strict):
     health: HealthPolicy = HealthPolicy()
     picker: PickerPolicy = PickerPolicy()
 
+    @property
+    def picking(self) -> PickerPolicy:
+        """How endpoints are chosen. To all pickers but one, roles say nothing: where the policy has
+        them and names no algorithm, it is that one."""
+        roles = (*self.endpoint_roles.values(), *(source.role for source in self.discover))
+        if set(roles) <= {"both"} or "algorithm" in self.picker.model_fields_set:
+            return self.picker
+        return self.picker.model_copy(update={"algorithm": "disaggregated"})
+
     @model_validator(mode="after")
     def check_endpoints(self) -> Self:
         here = bool(self.endpoints or self.discover)

@@ -1,6 +1,6 @@
 """Where a request belongs when nothing else is known of it: its place on the hash ring."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 import xxhash
@@ -47,6 +47,13 @@ class Home:
         first = self.find(key, among)
         behind = islice((e for e in self.ring.walk(key) if e in loads), TRIES)
         return [first, *behind] if first is not None else []
+
+    def settle(self, key: int, places: Collection[str], holders: set[str]) -> str | None:
+        """Find the first on the ring of those `places` that are `holders` of what stands before the
+        key, or of all of them where none is. Without a bound; None: there are no places."""
+        self.ring.keep(places)
+        among = holders.intersection(places) or places
+        return next((each for each in self.ring.walk(key) if each in among), None)
 
     def find(self, key: int, among: Sequence[Candidate]) -> str | None:
         """Find the first on the ring that has room, by our own counts."""

@@ -8,9 +8,11 @@ because its word comes later than the next request may.
 For every block there is one integer with a bit for each endpoint that has it. Matching a prompt is
 then an AND for each of its blocks, however many endpoints there are, and ends with the first block
 that nobody has. An endpoint that loses all of its cache gets a new bit; the old one is taken out of
-the integers little by little, for nobody to wait.
+the integers little by little, for nobody to wait. Two more bits tell what several conversations
+share from what is one's own.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -36,6 +38,11 @@ one by one would be quadratic. 60 us."""
 
 MOST_AT_ONCE = 4 * 2_048
 """Thrown out at most: when a bound has become smaller, little by little. More than any prompt has."""
+
+
+FORK, END, FLAGS = 1, 2, 2
+"""Bits of a block that are no endpoint's, and how many these are. FORK: prompts parted after it; END: one
+ended with it, and has not gone on yet."""
 
 
 class Shelf:
@@ -103,13 +110,18 @@ class Prefixes:
     def note(self, endpoint: str, blocks: Sequence[int], now_s: float = 0.0) -> None:
         """Expect these to be there: a prompt that begins with them was sent to it."""
         shelf = self._shelf(endpoint)
-        until_s = inf
+        until_s, known = inf, len(blocks)
         if shelf.is_precise:
             until_s = now_s + self._speculative_s
             self._expected.append((until_s, shelf, blocks))
+        else:
+            # Whatever is known of a prompt is a beginning of it.
+            known = bisect_left(blocks, True, key=self._is_new)
         # The last block first: the beginning is used by more prompts, and must go last. So whatever
         # is kept of a prompt is a beginning of it.
         self._keep(shelf, reversed(blocks), until_s)
+        if known < len(blocks):
+            self._mark(blocks, known)
         self._tidy(now_s)
 
     def store(self, endpoint: str, blocks: Iterable[int]) -> None:
@@ -152,21 +164,37 @@ class Prefixes:
             self._write_down(mask, len(blocks), found)
         return found
 
-    def rare(self, blocks: Sequence[int], many: int) -> tuple[int, int]:
-        """Find the first block that fewer than `many` endpoints have, or else the last one, and how
-        many stand before it: what tells this prompt from those that share a system prompt with it."""
-        mask, get, depth = self._live, self._holders.get, -1
-        for depth, block in enumerate(blocks):  # noqa: B007 - used after the loop
-            mask &= get(block, 0)
-            if mask.bit_count() < many:
+    def shared(self, blocks: Sequence[int]) -> int:
+        """Say how many of the first blocks are shared with other conversations, as a system prompt or a
+        document is: those before the last place where prompts that we have sent parted. Gateways
+        that have each seen two of these conversations say the same, wherever they sent them."""
+        get, live, depth = self._holders.get, self._live, 0
+        for count, block in enumerate(blocks, 1):
+            held = get(block, 0)
+            if not held & live:
                 break
-        return blocks[depth], depth
+            if held & FORK:
+                depth = count
+        return depth
+
+    def _is_new(self, block: int) -> bool:
+        return block not in self._holders
+
+    def _mark(self, blocks: Sequence[int], known: int) -> None:
+        """Take note of where a prompt leaves what was known: where another one ended it is that one's
+        next turn, and anywhere else a fork."""
+        holders = self._holders
+        last = blocks[known - 1] if known else 0
+        if known and last in holders:
+            holders[last] = holders[last] ^ END if holders[last] & END else holders[last] | FORK
+        if blocks[-1] in holders:
+            holders[blocks[-1]] |= END
 
     def _write_down(self, mask: int, count: int, found: dict[str, int]) -> None:
         by_number = self._by_number
         while mask:
             lowest = mask & -mask
-            shelf = by_number[lowest.bit_length() - 1]
+            shelf = by_number[lowest.bit_length() - 1 - FLAGS]
             if shelf is not None:
                 found[shelf.endpoint] = count
             mask ^= lowest
@@ -184,7 +212,7 @@ class Prefixes:
     def _open(self, endpoint: str, *, is_precise: bool) -> Shelf:
         free = (number for number, owner in enumerate(self._by_number) if owner is None)
         number = next(free, len(self._by_number))
-        shelf = Shelf(endpoint, 1 << number, self._most_blocks, is_precise=is_precise)
+        shelf = Shelf(endpoint, 1 << number + FLAGS, self._most_blocks, is_precise=is_precise)
         if number == len(self._by_number):
             self._by_number.append(shelf)
         else:
@@ -230,7 +258,7 @@ class Prefixes:
         """Take the bit out, after the block has left the endpoint's own list."""
         self._total -= 1
         left = self._holders[block] & ~bit
-        if left:
+        if left >> FLAGS:
             self._holders[block] = left
         else:
             del self._holders[block]
@@ -256,7 +284,7 @@ class Prefixes:
             self._drop(block, shelf.bit)
         if not shelf.kept:
             self._retired.popleft()
-            self._by_number[shelf.bit.bit_length() - 1] = None
+            self._by_number[shelf.bit.bit_length() - 1 - FLAGS] = None
 
 
 def count_kept(shelf: Shelf) -> int:

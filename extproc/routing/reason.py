@@ -15,13 +15,35 @@ def explain(record: DecisionRecord) -> str:
     chosen = record.chosen[0] if record.chosen else ""
     if record.candidates_count == 1:
         return f"{chosen} was chosen: there was no other."
-    known = {each.endpoint: each for each in record.candidates}
-    first = known.get(chosen)
-    others = [each for each in record.candidates if each.endpoint != chosen]
-    begin = f"{chosen} was chosen among {record.candidates_count} by {RUNGS[record.rung]}"
-    if first is None or not others:
-        return f"{begin}."
-    return f"{begin}: {compare(first, min(others, key=lambda each: each.cost))}."
+    count, basis = record.candidates_count, RUNGS[record.rung]
+    said = f"{chosen} was chosen among {count} by {basis}{say_gain(record, chosen)}."
+    return " ".join(filter(None, (said, say_prompt(record))))
+
+
+def say_prompt(record: DecisionRecord) -> str:
+    """Say where the prompt is computed, in a pool that has places for that."""
+    if there := record.prefiller:
+        return f"The prompt was to be computed at {there}{say_gain(record, there)}."
+    if record.picker != "disaggregated" or record.candidates_count > len(record.candidates):
+        return ""
+    if {each.role == "prefill" for each in record.candidates} == {True, False}:
+        return (
+            "The prompt was to be computed there, too: too little of it was left to be sent around."
+        )
+    return "The prompt was to be computed there, too: endpoints of the other kind were none or out."
+
+
+def say_gain(record: DecisionRecord, chosen: str) -> str:
+    """Compare it with the next best of those that could have done the same."""
+    first = next((each for each in record.candidates if each.endpoint == chosen), None)
+    if first is None:
+        return ""
+    others = [
+        each
+        for each in record.candidates
+        if each is not first and (each.role == "prefill") == (first.role == "prefill")
+    ]
+    return f": {compare(first, min(others, key=lambda each: each.cost))}" if others else ""
 
 
 def compare(first: Weighed, next_best: Weighed) -> str:

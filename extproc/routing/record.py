@@ -41,6 +41,8 @@ class Weighed(msgspec.Struct, frozen=True, omit_defaults=True):
     condition: str = ""
     """Empty is ready."""
     reasons: tuple[str, ...] = ()
+    role: str = ""
+    """`prefill` or `decode`; empty does both."""
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -73,6 +75,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     chosen: tuple[str, ...]
     """The first, and where retries go."""
     prefiller: str = ""
+    """Where the prompt was to be computed, if not at the first."""
     predicted_s: float | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -148,6 +151,7 @@ def weigh_one(terms: Terms, candidate: Candidate, seen: Seen) -> Weighed:
         matched_blocks=seen.matched.get(candidate.endpoint, 0),
         condition="" if condition == "ready" else condition,
         reasons=tuple(reasons),
+        role="" if candidate.role == "both" else candidate.role,
     )
 
 

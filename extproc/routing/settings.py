@@ -57,11 +57,10 @@ class Prediction(msgspec.Struct, frozen=True):
     """What is taken for cached at a prompt's place on the ring, times the share of requests that others
     send: with R gateways, (R - 1) / R of what one of them has not sent there have the others."""
     burden: float = 0.1
-    """What it weighs that each request running there waits as long as this one's prefill takes. Without
-    it a prompt goes where it is answered a moment sooner, although everybody there pays for computing
-    what another endpoint has in its cache: caches fill with copies, and near saturation the pool
-    never recovers. Found on the tuning traces of `study`: with 0.03 that begins at 110 % of what a pool
-    can do, with 0.1 not yet."""
+    """What it weighs that each request running there waits as long as this one's prefill takes; of one
+    that waits there, three times as much. Without it a prompt goes where it is answered a moment sooner,
+    although everybody there pays for computing what another endpoint has in its cache: caches fill with
+    copies, and near saturation the pool recovers by chance only. Found on the tuning traces of `study`."""
     caution: float = 4.0
     """What it weighs beyond that, in prefills, times the share of requests that others send: what they
     have sent since the last look is not known, so queues tell less, and caches more."""

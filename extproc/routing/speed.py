@@ -13,8 +13,9 @@ PRIOR_S = 1.0
 """How often what the pool can do as a whole is worked out anew."""
 LEAST_REQUESTS = 4
 """In a pool, for their number to tell who sends them."""
-OTHERS, NEWS = 0.5, 0.3
-"""Share of requests that others send, before it is known; and how much a second's news change it."""
+OTHERS, NEWS = 0.5, 0.1
+"""Share of requests that others send, before it is known; and how much a second's news change the
+means that it comes from: with more, chance looks like another gateway where answers are short."""
 
 
 class Speed:
@@ -98,6 +99,7 @@ class Prior:
         """Expected of an endpoint that has not shown it yet: what the others can do."""
         self.others = OTHERS
         """Share of the requests there that this host has not sent: 0 with one gateway, 3/4 with four."""
+        self._there, self._ours = float(LEAST_REQUESTS), LEAST_REQUESTS * (1.0 - OTHERS)
         self._at_s = -inf
 
     def look(self, candidates: Sequence[Candidate], now_s: float) -> bool:
@@ -105,16 +107,24 @@ class Prior:
         if now_s - self._at_s < PRIOR_S:
             return False
         self._at_s = now_s
-        there = sum(c.load.running + c.load.waiting + c.unseen for c in candidates)
-        if there >= LEAST_REQUESTS:
-            told = 1.0 - min(sum(c.in_flight for c in candidates) / there, 1.0)
-            self.others += (told - self.others) * NEWS
+        self._compare(candidates)
         known = [c.rates.prefill_tokens_per_s for c in candidates]
         rates = [rate for rate in known if rate]
         if not rates:
             return False
         before, self.prefill_tokens_per_s = self.prefill_tokens_per_s, median(rates)
         return abs(self.prefill_tokens_per_s - before) > before / 10
+
+    def _compare(self, candidates: Sequence[Candidate]) -> None:
+        """See how much there is, and how much of it is ours. On average: at any moment they differ by
+        what came and went since the looks, which is most of it where answers are short."""
+        there = sum(c.load.running + c.load.waiting for c in candidates)
+        ours = sum(c.in_flight for c in candidates)
+        if max(there, ours) < LEAST_REQUESTS:
+            return
+        self._there += (there - self._there) * NEWS
+        self._ours += (ours - self._ours) * NEWS
+        self.others = 1.0 - min(self._ours / self._there, 1.0) if self._there else 0.0
 
 
 class Speeds:

@@ -6,9 +6,11 @@
     cost           = predicted_ttft + burden - what the ring or the session promises
 
 `wait` is the prompts that the engine told of at the last look, and those sent since: each counts once.
-Where the last look is too old, our own counts stand for all of it. `burden` is a part of what those
-that run there lose by waiting for this prompt. The ring promises that other gateways have sent the beginning of this prompt to
-its place there; how much that is worth depends on how much of the load is theirs.
+Where the last look is too old, our own counts stand for all of it. `burden` is a part of what others
+lose while this prompt is computed: those that run there, and those that will wait behind it. Of these
+there are about as many as wait there now: in the time that those take, as many come (Little's law). The
+ring promises that other gateways have sent the beginning of this prompt to its place there; how much
+that is worth depends on how much of the load is theirs.
 
 An endpoint whose cost is within the error of the best one is as good: then a prompt goes to its cache,
 else to its place on the ring, else they take turns, each gateway in an order of its own, so that
@@ -27,6 +29,11 @@ from extproc.routing.speed import Speed, Speeds
 AS_CACHED = 0.9
 """Of equals those go first that have at least so much of what any of them has cached. Less, and
 conversations leave their caches for one that merely has the same system prompt."""
+BEHIND = 3.0
+"""How much more the `burden` of one that waits is than that of one that runs: its first token is late by
+the whole prompt. Without it a document is copied to where everybody waits already, and a pool near
+saturation recovers by chance only. Found on the tuning traces of `study`: with 1 that still happens at
+110 % of what a pool can do, with 10 queues are left too readily for empty endpoints at 50 %."""
 LEAST_OTHERS = 0.1
 """Share of requests that others send: below it there are none, and counts differ by chance."""
 
@@ -80,8 +87,8 @@ class PredictedTtft:
     ) -> Choice:
         """Without looks: to where we have sent this prompt's beginning ourselves, as long as the ring's
         bound allows it, or else by the ring."""
-        key, is_warm = self._key(asked, matched, len(among))
-        if is_warm:
+        key, shared = self._key(asked)
+        if not asked.session and any(have > shared for have in matched.values()):
             most = self._home.ring.most(sum(each.in_flight for each in among), len(among))
             warm = [c for c in among if c.endpoint in matched and c.in_flight + 1 <= most]
             costs = [float(-matched[each.endpoint]) for each in warm]
@@ -111,7 +118,7 @@ class PredictedTtft:
             if each.seen_s >= fresh_s:
                 unseen, tokens = each.unseen, each.unseen_tokens + computed
                 step_s, cost = speed.step_s + unseen * speed.waiter_s, speed.backlog_s
-                others = each.load.running + unseen
+                others = each.load.running + unseen + BEHIND * speed.waiting
                 if speed.fullness or unseen >= speed.room or tokens > speed.free_tokens:
                     cost += speed.hold_up_s(unseen, tokens)
             else:
@@ -136,8 +143,10 @@ class PredictedTtft:
 
     def _weight(self, each: Candidate, now_s: float) -> float:
         """Say what a token to be computed there weighs beside its own time."""
-        is_fresh = each.seen_s >= now_s - self._settings.fresh_s
-        others = each.load.running + each.unseen if is_fresh else each.in_flight
+        if each.seen_s >= now_s - self._settings.fresh_s:
+            others = each.load.running + each.unseen + BEHIND * each.load.waiting
+        else:
+            others = each.in_flight
         return self._about.burden * others + self._caution()
 
     def _promise(
@@ -152,21 +161,21 @@ class PredictedTtft:
         """Find the place on the ring of what no cache is known to hold, or of a session; take off what
         being there is worth. Returns which endpoint, and how much."""
         share = 1.0 if asked.session else self._speeds.others
-        key, is_warm = self._key(asked, matched, len(among))
-        if key is None or share < LEAST_OTHERS:
+        if share < LEAST_OTHERS:
+            return None
+        key, shared = self._key(asked)
+        if key is None:
             return None
         places = {each.endpoint: place for place, each in enumerate(among)}
-        self._home.ring.keep(places.keys())
+        # A conversation goes to where what it shares with others is already.
+        holders = {each for each, have in matched.items() if shared and have >= shared}
         # No bound: what is there already is part of the cost.
-        found = next((each for each in self._home.ring.walk(key) if each in places), None)
+        found = self._home.settle(key, places, holders)
         if found is None:
             return None
-        # What one has, its place has; of what nobody has, perhaps everything.
-        names = matched if is_warm else ()
-        known = max(
-            (count_cached(asked, matched, each) for each in names), default=asked.prompt_tokens
-        )
-        missing = max(known - count_cached(asked, matched, found), 0)
+        # All that we have not sent there others may have; but an engine that tells its cache has not.
+        missing = max(asked.prompt_tokens - count_cached(asked, matched, found), 0)
+        missing = 0 if self._prefixes.is_precise(found) else missing
         place = places[found]
         worth_s = share * self._about.ring_credit * missing * speeds[place].token_s
         worth_s *= 1.0 + self._weight(among[place], now_s)
@@ -175,15 +184,13 @@ class PredictedTtft:
         costs[place] -= worth_s
         return place, worth_s
 
-    def _key(self, asked: Asked, matched: Mapping[str, int], count: int) -> tuple[int | None, bool]:
-        """Find what to hash, and whether some endpoint is known to have it."""
+    def _key(self, asked: Asked) -> tuple[int | None, int]:
+        """Find what to hash, the first block that is this conversation's own, and how many stand before
+        it. None: it has none of its own."""
         if asked.session:
-            return hash_session(asked.session), False
-        if not asked.blocks:
-            return None, False
-        # What most of the pool has is a system prompt: it tells nothing of where this one belongs.
-        block, depth = self._prefixes.rare(asked.blocks, max(2, count // 2 + 1))
-        return block, any(have > depth for have in matched.values())
+            return hash_session(asked.session), 0
+        shared = self._prefixes.shared(asked.blocks)
+        return (asked.blocks[shared] if shared < len(asked.blocks) else None), shared
 
     def _find_equals(
         self,

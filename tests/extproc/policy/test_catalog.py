@@ -173,3 +173,26 @@ def test_bounds_stay_the_numbers_they_are():
     assert (Bounds(min=1, max=2.0).min, Bounds(min=1, max=2.0).max) == (1, 2.0)
     assert isinstance(Bounds(max=512).max, int)
     assert isinstance(Bounds(max=0.5).max, float)
+
+
+@pytest.mark.parametrize(
+    ("more", "algorithm"),
+    [
+        ({}, "predicted_ttft"),
+        ({"endpoint_roles": {"10.0.0.5:8000": "both"}}, "predicted_ttft"),
+        ({"endpoint_roles": {"10.0.0.5:8000": "decode"}}, "disaggregated"),
+        ({"discover": [{"dns": {"host": "a", "port": 1}, "role": "prefill"}]}, "disaggregated"),
+        (
+            {
+                "endpoint_roles": {"10.0.0.5:8000": "prefill"},
+                "picker": {"algorithm": "round_robin"},
+            },
+            "round_robin",
+        ),
+    ],
+)
+def test_a_pool_with_roles_is_picked_by_them(more, algorithm):
+    given = {"picker": {"fresh_s": 2}, **more}
+    pool = PoolPolicy.model_validate({"name": "p", "endpoints": ["10.0.0.5:8000"], **given})
+    assert pool.picking.algorithm == algorithm
+    assert pool.picking.fresh_s == given["picker"].get("fresh_s", 1.0)

@@ -33,3 +33,14 @@ def test_without_a_key_by_chance():
     chosen = {home.choose(asked(n), candidates, candidates).endpoints[0] for n in range(50)}
     assert len(chosen) == 4
     assert home.choose(asked(), candidates, candidates).rung == "any"
+
+
+def test_a_conversation_settles_where_what_stands_before_it_is():
+    home, places = Home(DEFAULTS), {each.endpoint: n for n, each in enumerate(several(8))}
+    for key in range(0, 1 << 64, 1 << 60):
+        line = list(home.ring.walk(key)) if home.settle(key, places, set()) else []
+        assert home.settle(key, places, set()) == home.settle(key, places, {"gone:1"}) == line[0]
+        # Another holder moves only what is its own.
+        assert home.settle(key, places, {line[5], line[2]}) == line[2]
+        assert home.settle(key, places, {line[5], line[7]}) == line[5]
+    assert home.settle(7, (), set()) is None

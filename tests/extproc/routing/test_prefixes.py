@@ -1,11 +1,10 @@
 """The index of prefixes: what it says, that it forgets, and that it stays within its bounds."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from extproc.routing.prefixes import LEAST_BLOCKS, SPECULATIVE_S, Prefixes
+from extproc.routing.prefixes import FLAGS, LEAST_BLOCKS, SPECULATIVE_S, Prefixes
 
 A, B, C = "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"
 
@@ -30,21 +29,65 @@ def test_a_hole_ends_a_match():
     assert known.matched([1, 2, 3]) == {A: 1}
 
 
-@pytest.mark.parametrize(
-    ("many", "found"), [(1, (5, 4)), (2, (3, 2)), (3, (3, 2)), (4, (1, 0)), (9, (1, 0))]
-)
-def test_what_tells_a_prompt_from_those_that_begin_alike(many, found):
-    known = Prefixes()
-    known.note(A, [1, 2, 3, 4])
-    known.note(B, [1, 2])
-    known.note(C, [1, 2])
-    assert known.rare([1, 2, 3, 4, 5], many) == found
+SYSTEM = (1, 2)
 
 
-def test_of_a_prompt_that_all_have_the_last_block_tells():
+def test_what_conversations_share_ends_where_they_part():
     known = Prefixes()
-    known.note(A, [1, 2])
-    assert known.rare([1, 2], 1) == (2, 1)
+    known.note(A, [*SYSTEM, 10, 11])
+    assert known.shared([*SYSTEM, 20]) == 0  # one alone tells nothing
+    known.note(B, [*SYSTEM, 20])
+    assert (
+        known.shared([*SYSTEM, 10, 11]) == known.shared([*SYSTEM, 30]) == known.shared(SYSTEM) == 2
+    )
+    assert known.shared([1, 40]) == known.shared([]) == 0
+
+
+def test_the_next_turn_of_a_conversation_parts_from_nothing():
+    known = Prefixes()
+    for turn in range(3, 9):
+        known.note(A, numbers(1, turn))
+        known.note(A, numbers(1, turn))
+    assert known.shared(numbers(1, 20)) == 0
+    known.note(A, [1, 2, 3, 4, 99])  # asked again, from its second answer on
+    assert known.shared(numbers(1, 20)) == 4
+
+
+def test_a_prompt_that_ends_within_what_is_shared_does_not_hide_it():
+    known = Prefixes()
+    for blocks in ([*SYSTEM, 10], SYSTEM, [*SYSTEM, 20]):
+        known.note(A, blocks)
+    assert known.shared([*SYSTEM, 30]) == 2
+
+
+def test_what_is_shared_is_forgotten_with_who_had_it():
+    known = Prefixes()
+    known.note(A, [*SYSTEM, 10])
+    known.note(A, [*SYSTEM, 20])
+    known.forget(A)
+    assert known.shared([*SYSTEM, 30]) == 0
+
+
+def test_engines_that_tell_their_caches_tell_nothing_of_conversations():
+    known = Prefixes()
+    known.store(A, [*SYSTEM, 10])
+    known.note(A, [*SYSTEM, 20])
+    assert known.shared([*SYSTEM, 30]) == 0
+
+
+@given(st.randoms(use_true_random=False))
+def test_gateways_that_met_different_conversations_agree_on_what_is_shared(chance):
+    """Whichever turns came through them, and wherever they sent these."""
+    turns = [
+        [*SYSTEM, *numbers(100 * thread, turn)] for thread in range(1, 9) for turn in range(1, 6)
+    ]
+    for _ in range(2):
+        known = Prefixes()
+        known.note(A, [*SYSTEM, 100])
+        known.note(A, [*SYSTEM, 200])
+        for blocks in sorted(chance.sample(turns, 20), key=len):
+            known.note(chance.choice([A, B, C]), blocks)
+        assert {known.shared(blocks) for blocks in turns} == {2}
 
 
 def test_the_least_recently_used_goes_first_and_its_end_before_its_beginning():
@@ -266,7 +309,7 @@ class AnyOrder(RuleBasedStateMachine):
     def counts_are_right(self):
         shelves = [*self.known._shelves.values(), *self.known._retired]
         assert len(self.known) == sum(len(shelf.kept) for shelf in shelves)
-        bits = sum(mask.bit_count() for mask in self.known._holders.values())
+        bits = sum((mask >> FLAGS).bit_count() for mask in self.known._holders.values())
         assert bits == len(self.known)
 
 

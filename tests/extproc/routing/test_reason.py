@@ -63,6 +63,39 @@ def test_what_it_was_based_on(rung, said):
     assert said in explain(msgspec.structs.replace(BASE, rung=rung))
 
 
+DECODER = Weighed("a", 0.1, {"queue_s": 0.1}, role="decode")
+BUSY = Weighed("b", 0.3, {"queue_s": 0.3}, role="decode")
+PREFILLERS = (
+    Weighed("c", 0.01, {"prefill_s": 0.01}, role="prefill"),
+    Weighed("d", 0.04, {"prefill_s": 0.04}, role="prefill"),
+)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "prefiller", "said"),
+    [
+        (
+            (DECODER, BUSY, *PREFILLERS), "c",
+            "it cost 0.03 less than d, most of it for prefill_s (0.01 here, 0.04 there).",
+        ),
+        ((DECODER, PREFILLERS[0]), "c", "own counts, for looks were old. The prompt was to be computed at c."),
+        ((DECODER, *PREFILLERS), "", "there, too: too little of it was left to be sent around."),
+        ((DECODER, BUSY), "", "there, too: endpoints of the other kind were none or out."),
+    ],
+)  # fmt: skip
+def test_where_the_prompt_is_computed(candidates, prefiller, said):
+    """Each of them is compared with its own kind."""
+    record = msgspec.structs.replace(
+        BASE, picker="disaggregated", rung="in_flight", candidates=candidates,
+        candidates_count=len(candidates), prefiller=prefiller,
+    )  # fmt: skip
+    assert explain(record).endswith(said)
+    is_first = "it cost 0.2 less than b, most of it for queue_s (0.1 here, 0.3 there)."
+    assert (is_first in explain(record)) == (BUSY in candidates)
+    others = msgspec.structs.replace(record, candidates_count=99, prefiller="")
+    assert "prompt" not in explain(others), "nobody knows who else there was"
+
+
 def test_alone():
     record = msgspec.structs.replace(BASE, candidates_count=1)
     assert explain(record) == "a was chosen: there was no other."

@@ -6,6 +6,7 @@ from engines.load import Load
 from engines.rates import UNKNOWN, Rates
 from extproc.routing.settings import Prediction
 from extproc.routing.speed import Prior, Speed, Speeds
+from study.draws import source
 from tests.extproc.routing.candidates import candidate, several
 
 ABOUT = Prediction()
@@ -78,6 +79,31 @@ def test_the_prior_is_what_the_others_can_do():
     assert not prior.look(several(3, rate=20_100.0), 2.0)
     assert prior.prefill_tokens_per_s == 20_100
     assert not prior.look(several(3), 4.0)
+
+
+@pytest.mark.parametrize(
+    ("gateways", "least", "most"), [(1, 0.0, 0.1), (2, 0.4, 0.6), (4, 0.65, 0.85)]
+)
+def test_how_much_others_send_is_known_where_answers_are_short_too(gateways, least, most):
+    """Looks and our own counts are of different moments: each time others are there."""
+    prior, chance = Prior(ABOUT), source("others", gateways)
+    assert prior.others == 0.5
+    said = []
+    for second in range(200):
+        candidates = several(8)
+        for each in candidates:
+            each.load = Load(running=chance.randrange(5))
+            each.in_flight = each.unseen = sum(chance.random() < 1 / gateways for _ in range(2))
+        prior.look(candidates, float(second))
+        said.append(prior.others)
+    assert least <= sum(said[20:]) / 180 <= most
+
+
+def test_too_few_requests_tell_nothing_of_others():
+    prior, (alone,) = Prior(ABOUT), several(1)
+    alone.load = Load(running=3)
+    prior.look([alone], 0.0)
+    assert prior.others == 0.5
 
 
 def test_speeds_are_worked_out_once_for_each_look():

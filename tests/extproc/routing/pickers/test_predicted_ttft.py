@@ -81,13 +81,31 @@ def test_a_cached_prompt_goes_home_and_the_prediction_says_so():
 
 
 def test_a_cache_is_not_worth_any_queue():
-    prefixes, blocks = Prefixes(), chain("x", 16)
+    prefixes, blocks = Prefixes(), chain("x", 64)
     prefixes.note(A, blocks)
     picker = make(prefixes=prefixes)
     home, idle = candidate(A, rate=8000.0, waiting=2), candidate(B, rate=8000.0)
-    assert first([home, idle], picker, blocks=blocks, prompt_tokens=4096) == A
+    assert first([home, idle], picker, blocks=blocks, prompt_tokens=4160) == A
     home = candidate(A, rate=8000.0, waiting=40)
-    assert first([home, idle], picker, blocks=blocks, prompt_tokens=4096) == B
+    assert first([home, idle], picker, blocks=blocks, prompt_tokens=4160) == B
+
+
+@pytest.mark.parametrize(("waiting", "where"), [(0, B), (2, B), (8, A)])
+def test_a_document_is_not_copied_to_where_others_would_wait_for_it(waiting, where):
+    """It would be answered sooner there each time; but those behind it would not."""
+    prefixes, blocks = Prefixes(), chain("document", 128)
+    prefixes.note(A, blocks)
+    home = candidate(A, rate=8000.0, waiting=40)
+    busy = candidate(B, rate=8000.0, waiting=waiting)
+    picker = make(prefixes=prefixes)
+    assert first([home, busy], picker, blocks=blocks, prompt_tokens=8256) == where
+    terms = {
+        each.endpoint: each
+        for each in picker.explain(asked(blocks=blocks, prompt_tokens=8256), [home, busy], NOW)
+    }
+    burden_s = terms[B].terms["burden_s"]
+    assert burden_s == pytest.approx(0.3 * waiting * 8256 / 8000)
+    assert terms[B].cost - burden_s < terms[A].cost
 
 
 def test_the_last_token_is_never_cached():
@@ -179,12 +197,42 @@ def test_a_shared_system_prompt_does_not_bring_all_to_one_place():
     prefixes, candidates = Prefixes(), several(8, rate=8000.0)
     system = chain("system", 8)
     for each in candidates:
-        prefixes.note(each.endpoint, system)
+        prefixes.note(each.endpoint, (*system, *chain(each.endpoint, 4)))
     picker = make(PickerSettings(), prefixes)
     where = Counter(
         first(candidates, picker, number=n, blocks=(*system, *chain(str(n), 4))) for n in range(200)
     )
     assert len(where) == 8
+
+
+def test_what_is_shared_says_where_its_conversations_belong():
+    candidates = several(8, rate=8000.0)
+    system, homes = chain("system", 64), {each.endpoint for each in candidates[:2]}
+    gateways = list[PredictedTtft]()
+    for number in range(2):
+        prefixes = Prefixes()
+        for endpoint in homes:
+            prefixes.note(endpoint, (*system, *chain(f"{number} {endpoint}", 4)))
+        gateways.append(make(PickerSettings(), prefixes))
+    found = set[str]()
+    for number in range(50):
+        blocks = (*system, *chain(str(number), 4))
+        where = {first(candidates, g, number=n, blocks=blocks) for n, g in enumerate(gateways)}
+        assert len(where) == 1
+        found |= where
+    assert found == homes
+
+
+def test_an_engine_that_tells_its_cache_is_taken_at_its_word():
+    """Nothing is promised of its place on the ring: what is not there is not there."""
+    candidates, blocks = several(8, rate=8000.0), chain("x", 16)
+    home = first(candidates, make(PickerSettings()), blocks=blocks)
+    prefixes = Prefixes()
+    for each in candidates:
+        prefixes.store(each.endpoint, ())
+    busy = [candidate(c.endpoint, rate=8000.0, waiting=c.endpoint == home) for c in candidates]
+    assert first(busy, make(PickerSettings()), blocks=blocks) == home
+    assert first(busy, make(PickerSettings(), prefixes), blocks=blocks) != home
 
 
 def test_gateways_that_know_the_same_old_look_do_not_all_do_the_same():
@@ -284,6 +332,16 @@ def test_without_looks_a_prompt_still_goes_back_until_the_bound():
     assert choice.rung == "hash"
 
 
+def test_without_looks_a_session_comes_back_wherever_its_prompts_begin():
+    prefixes, blocks, candidates = Prefixes(), chain("x", 16), several(4, age_s=99.0)
+    picker = make(prefixes=prefixes)
+    home = first(candidates, picker, session="s1")
+    for each in candidates:
+        prefixes.note(each.endpoint, blocks[: 4 if each.endpoint == home else 8])
+    assert first(candidates, picker, session="s1", blocks=blocks) == home
+    assert first(candidates, picker, blocks=blocks) != home
+
+
 def test_a_prompt_stays_with_its_cache_where_its_prefill_would_hold_up_many():
     """Both queues are as long as makes it sooner elsewhere; what differs is who would wait for it."""
     prefixes, blocks = Prefixes(), chain("x", 16)
@@ -311,7 +369,7 @@ def test_how_much_is_sent_by_others_is_learned():
         picker.choose(asked(), ours, NOW + second)
     assert picker._speeds.others < 0.01
     assert picker._prefixes.share > 0.99
-    for second in range(30, 60):
+    for second in range(30, 90):
         for each in theirs:
             each.seen_s = NOW + second
         picker.choose(asked(), theirs, NOW + second)
