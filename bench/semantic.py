@@ -1,13 +1,15 @@
 """How often the semantic cache hits, and how often wrongly.
 
-    python -m bench.semantic
+    python -m bench.semantic             # pair by pair
+    python -m bench.semantic --crowd     # all questions in one cache
+    python -m bench.semantic --search    # and what it costs to search, by where they are kept
 
-`semantic_pairs/*.txt` has a question in each line, three that ask the same behind it, and behind `#` six
-that sound alike and ask something else: another number, name or place, a negation, the opposite, the
-other way round. Every second line was never looked at while the guard was written: its figures count.
+Every second line of `semantic_pairs/*.txt` (`questions.py`) was never looked at while the guard was
+written: its figures count.
 
-A look-up that should hit is any of four questions that ask the same, when another of them was asked
-before; one that must not hit is any of them against any of the six.
+Pair by pair, a look-up that should hit is any of four questions that ask the same, when another of them
+was asked before; one that must not hit is any of them against any of the six. In a crowd, all questions
+but the one that is asked are in the cache, so near misses stand in the way of right answers.
 """
 
 import argparse
@@ -16,23 +18,15 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from bench.crowd import say_crowd
+from bench.neighbours import SIZES, STORES, say_all
+from bench.questions import LANGUAGES, Item, held_out, read_items
 from extproc.cache.embedding import Embedded
 from extproc.cache.guard import asks_same
 
-PAIRS = Path(__file__).parent / "semantic_pairs"
-LANGUAGES = ("en", "zh")
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 DEFAULT = 0.75
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    alike: Sequence[str]
-    """Four questions that ask the same."""
-    others: Sequence[str]
-    """Six that do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +59,6 @@ class Figures:
     def wrong_ratio(self) -> float:
         """Of the look-ups that must not hit."""
         return self.wrong / self.against if self.against else 0.0
-
-
-def read_items(language: str) -> Sequence[Item]:
-    lines = (PAIRS / f"{language}.txt").read_text().splitlines()
-    halves = [line.partition("#")[::2] for line in lines]
-    return [Item(split(alike), split(others)) for alike, others in halves]
-
-
-def split(text: str) -> Sequence[str]:
-    return [each.strip() for each in text.split("|")]
-
-
-def held_out(items: Sequence[Item], *, held: bool) -> Sequence[Item]:
-    return items[1::2] if held else items[0::2]
 
 
 def pairs(items: Sequence[Item]) -> Iterator[Pair]:
@@ -128,7 +108,16 @@ def say(title: str, tried: Sequence[Tried]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--development", action="store_true", help="Show what goes wrong there.")
+    parser.add_argument("--crowd", action="store_true", help="All questions in one cache.")
+    parser.add_argument("--search", action="store_true", help="What it costs to search.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="For --search.")
     wants = parser.parse_args()
+    if wants.crowd:
+        say_crowd(held=not wants.development)
+        return 0
+    if wants.search:
+        say_all(STORES, wants.sizes)
+        return 0
     every: list[Tried] = []
     for language in LANGUAGES:
         items = held_out(read_items(language), held=not wants.development)

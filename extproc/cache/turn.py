@@ -4,7 +4,7 @@ Everything before it, and beside it, must be equal: it is the partition in which
 looked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -22,11 +22,17 @@ Document = Mapping[str, Any]
 class Sought(msgspec.Struct, frozen=True):
     """One question, where it belongs, and how it sounds."""
 
-    tenant: str
+    place: str
+    """Hashed tenant and model: what the key of its answer begins with."""
     partition: str
+    """All that must be equal, hashed: tenant, model, and the conversation before it."""
     turn: str
     vector: bytes = b""
     """Of 32-bit floats, of length 1; empty: nobody has heard it yet."""
+
+    @property
+    def tenant(self) -> str:
+        return self.place.partition(":")[0]
 
     def __repr__(self) -> str:
         return "Sought()"
@@ -46,9 +52,13 @@ class Likeness(Protocol):
         """Say how it sounds. Raises: EmbeddingError."""
         ...
 
-    def find(self, sought: Sought, threshold: float, now_ms: int) -> Near | None: ...
+    async def find(self, sought: Sought, threshold: float, now_ms: int) -> Sequence[Near]:
+        """Find those that ask the same, the nearest first. Raises: QuestionsFaultError."""
+        ...
 
-    def add(self, sought: Sought, key: str, until_ms: int) -> None: ...
+    async def add(self, sought: Sought, key: str, until_ms: int) -> None:
+        """Let it be found from now on. Raises: QuestionsFaultError."""
+        ...
 
 
 def take_turn(kind: Kind, document: Document) -> tuple[str, Document] | None:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from extproc.cache.base import Answers, Holding
+from extproc.cache.questions import Questions
 from extproc.cli.layout import Layout
 from extproc.cli.limits import (
     DEFAULT_STATE,
@@ -23,18 +25,24 @@ from extproc.cli.limits import (
     StateFlag,
     leave,
 )
-from extproc.errors import CountersFaultError, PolicyError
+from extproc.errors import CountersFaultError, PolicyError, QuestionsFaultError
 from extproc.filters.caching import keys_of
+from extproc.filters.listening import where
 from extproc.policy.load import load
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
 from extproc.policy.status import read_statuses
 from extproc.settings import inherited
 from extproc.stores.cache_redis import open_answers
+from extproc.stores.milvus import MilvusLine
+from extproc.stores.questions_milvus import MilvusQuestions
 
 app = typer.Typer(help="Answers that are kept.", no_args_is_help=True)
 
 T = TypeVar("T")
+
+PATIENT_S = 10.0
+"""For Milvus, which may have to load what has been let go of."""
 
 Tenant = Annotated[str | None, typer.Option("--tenant", help="Whose answers.")]
 Model = Annotated[str | None, typer.Option("--model", help="Of this model only.")]
@@ -58,6 +66,9 @@ def stats(
         for row in (document(each, names) for each in holdings)
         if tenant in (None, row["tenant"]) and model in (None, row["model"])
     ]
+    if known.cache.questions.milvus is not None:
+        counts = ask_questions(known, partial(count, known, rows))
+        rows = [{**row, "questions": found} for row, found in zip(rows, counts, strict=True)]
     if as_json:
         json.dump(rows, sys.stdout, indent=2)
         typer.echo()
@@ -70,9 +81,13 @@ def stats(
     table.add_column("model", overflow="fold")
     table.add_column("answers", justify="right")
     table.add_column("kB", justify="right")
+    shares = "questions" in rows[0]
+    if shares:
+        table.add_column("questions in Milvus", justify="right")
     for row in rows:
-        size = int(str(row["bytes"])) // 1000
-        table.add_row(str(row["tenant"]), str(row["model"]), str(row["answers"]), str(size))
+        size = str(int(str(row["bytes"])) // 1000)
+        told = [str(row[name]) for name in ("tenant", "model", "answers")]
+        table.add_row(*told, size, *([str(row["questions"])] if shares else []))
     Console().print(table)
 
 
@@ -94,8 +109,11 @@ def purge(
     place = keys_of(known).place_of(tenant, model or "") if tenant else ""
     if not yes:
         typer.confirm(f"Forget what is kept of {tenant or 'everybody'}?", abort=True)
-    count = ask(state, redis, lambda answers: answers.purge(place))
-    typer.echo(f"forgot {count} answer{'' if count == 1 else 's'}")
+    number = ask(state, redis, lambda answers: answers.purge(place))
+    typer.echo(f"forgot {number} answer{'' if number == 1 else 's'}")
+    if known.cache.questions.milvus is not None:
+        number = ask_questions(known, lambda questions: questions.purge(place))
+        typer.echo(f"forgot {number} question{'' if number == 1 else 's'} in Milvus")
 
 
 def find_policy(state: Path, directories: list[Path] | None) -> Policy:
@@ -138,3 +156,31 @@ def ask(state: Path, redis: str | None, question: Callable[[Answers], Awaitable[
         return asyncio.run(answer())
     except (CountersFaultError, OSError, ValueError) as exc:
         leave(f"the cache cannot be reached: {exc}")
+
+
+def ask_questions(policy: Policy, question: Callable[[Questions], Awaitable[T]]) -> T:
+    """Ask where questions are kept, if workers share that; leave with one line when nobody answers."""
+    milvus = policy.cache.questions.milvus
+    assert milvus is not None
+
+    async def answer() -> T:
+        line = MilvusLine(where(milvus, PATIENT_S))
+        try:
+            return await question(MilvusQuestions(line))
+        finally:
+            line.close()
+
+    try:
+        return asyncio.run(answer())
+    except (QuestionsFaultError, ValueError) as exc:
+        leave(f"Milvus cannot be asked: {exc}")
+
+
+async def count(
+    policy: Policy, rows: Sequence[Mapping[str, object]], questions: Questions
+) -> Sequence[int]:
+    """Count the questions of the tenant and model of each row."""
+    keys = keys_of(policy)
+    return [
+        await questions.count(keys.place_of(str(row["tenant"]), str(row["model"]))) for row in rows
+    ]

@@ -1,7 +1,6 @@
 """Answers that are given again: a request whose equal was answered a while ago needs no engine.
 
-    Cache      looks: a hit is the reply, a miss goes on, and `collect.py` keeps its answer
-    ServeHit   gives the hit of those whose hits take from limits, which stand in between
+A hit is the reply (`serve.py`), a miss goes on, and `collect.py` keeps its answer.
 
 `Cache` stands behind all that looks at prompts, so what is kept is what engines got to see, and what
 they sent: personal data is placeholders in the question and in its answer. A hit is rewritten by the
@@ -14,23 +13,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 
 from extproc.cache.answer import Answer, unpack
 from extproc.cache.base import Answers, Entry
-from extproc.cache.eligible import KINDS, Control, find_bypass, read_control
+from extproc.cache.eligible import KINDS, find_bypass, read_control
 from extproc.cache.flights import Flight, Flights, Lead
 from extproc.cache.keeper import Keeper
 from extproc.cache.key import Asked, Keys
-from extproc.cache.rules import CacheRule, discount, find_rule
+from extproc.cache.rules import CacheRule, find_rule
 from extproc.cache.turn import Sought, take_turn
-from extproc.cache.written import Form, content_type, write
-from extproc.decision import Decision, Reply, Wait
-from extproc.errors import CountersFaultError, EmbeddingError
+from extproc.decision import Decision, Wait
+from extproc.errors import CountersFaultError, EmbeddingError, QuestionsFaultError
 from extproc.filter import AnswerMode, Filter, OnFault
 from extproc.filters.collect import Filling, Looked
+from extproc.filters.serve import Hit, How, Look, make_reply
 from extproc.ports import CacheMeter, EngineView
 from extproc.request import (
     Body,
@@ -40,17 +39,13 @@ from extproc.request import (
     Operation,
     Prompt,
     Request,
-    Scalar,
 )
 from extproc.safety.masked import Masked
 
+MOST_ASKED = 4
+"""Answers that are looked up for one question: those of the nearest may be forgotten, or too old."""
 MOST_S = 29.0
 """What Envoy is asked for, whatever it takes: see `filters/cascade.py`."""
-POOL = "(cache)"
-"""What stands as the pool in the ledger; no pool can be called so."""
-HEADER = "x-headgate-cache"
-
-How = Literal["exact", "semantic", "coalesced", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +56,6 @@ class Caching:
     flights: Flights
     keeper: Keeper
     meter: CacheMeter
-
-
-class Hit(Fact, frozen=True):
-    """An answer that is there, and is given when limits have had their say."""
-
-    reply: Reply
-
-
-class Look(msgspec.Struct, frozen=True):
-    """One request on its way through the cache."""
-
-    request: Request
-    rule: CacheRule
-    key: str
-    control: Control
-    sought: Sought | None = None
 
 
 class Cache(Filter):
@@ -184,7 +163,7 @@ class Cache(Filter):
         if taken is None or partition is None:
             return look
         try:
-            sought = await likeness.hear(Sought(asked.identity.tenant, partition, taken[0]))
+            sought = await likeness.hear(Sought(self._keys.place(asked), partition, taken[0]))
         except EmbeddingError:
             self._caching.meter.looked("fault", "embedding")
             return look
@@ -194,11 +173,17 @@ class Cache(Filter):
         likeness, rule = self._caching.keeper.likeness, look.rule.semantic
         if likeness is None or look.sought is None or rule is None:
             return None
-        near = likeness.find(look.sought, rule.threshold, round(self._clock() * 1000))
-        entry = None if near is None else await self._get(near.key)
-        if near is None or entry is None:
+        try:
+            found = await likeness.find(look.sought, rule.threshold, round(self._clock() * 1000))
+        except QuestionsFaultError:
+            self._caching.meter.looked("fault", "questions")
             return None
-        return self._fresh(look, entry, "semantic", f"; similarity={near.similarity:.3f}")
+        for near in found[:MOST_ASKED]:
+            entry = await self._get(near.key)
+            said = f"; similarity={near.similarity:.3f}"
+            if entry is not None and (reply := self._fresh(look, entry, "semantic", said)):
+                return reply
+        return None
 
     def _join(self, look: Look) -> Decision:
         """Go, or wait for whoever goes already."""
@@ -238,39 +223,3 @@ class Cache(Filter):
         if not look.rule.charge_limits:
             return reply
         return look.request.having(Looked(said)).having(Hit(reply))
-
-
-class ServeHit(Filter):
-    """Behind limits: they have counted what is given now."""
-
-    name: ClassVar[str] = "serve_hit"
-    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Body})
-
-    async def decide(self, request: Request) -> Decision:
-        hit = request.find(Hit)
-        return request if hit is None else hit.reply
-
-
-def make_reply(look: Look, answer: Answer, said: str, made_s: int) -> Reply:
-    """Write the answer as it is wanted, and what the ledger is to know of it."""
-    request = look.request
-    prompt, model = request.fact(Prompt), request.fact(Model)
-    form = Form(request.settle_key, made_s, prompt.stream, prompt.wants_usage)
-    witness: dict[str, Scalar] = {"cache": said, "pool": POOL}
-    if model.price:
-        witness["price"] = discount(model.price, look.rule.bill)
-    return Reply(
-        write(answer, form),
-        content_type(form),
-        headers={
-            HEADER: said,
-            "x-headgate-model": model.name,
-            "x-headgate-track": model.track,
-            "x-headgate-version": model.version,
-        },
-        witness=witness,
-        usage={
-            "prompt_tokens": answer.prompt_tokens,
-            "completion_tokens": answer.completion_tokens,
-        },
-    )

@@ -4,24 +4,16 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from extproc.cache.base import Answers
-from extproc.cache.embedding import Asked, Embedded, Embedder, EngineEmbedder, missing
 from extproc.cache.flights import Flights
 from extproc.cache.keeper import Keeper
 from extproc.cache.key import Keys
-from extproc.cache.turn import Likeness
-from extproc.counting.engine import EngineClient
 from extproc.errors import PolicyError
 from extproc.filter import Filter
-from extproc.filters.cache import Cache, Caching, ServeHit
+from extproc.filters.cache import Cache, Caching
 from extproc.filters.collect import Collect
-from extproc.policy.cache import CachePolicy, EmbeddingPolicy
+from extproc.filters.serve import ServeHit
 from extproc.policy.models import Policy
 from extproc.ports import CacheMeter, EngineView
-
-MISSING = (
-    "cache.rules.semantic: {} is not installed: install it, or name engines "
-    "that make vectors in cache.embedding"
-)
 
 BESIDE = {
     *("keys", "issuers", "services", "tenants", "access", "limits", "priorities"),
@@ -65,39 +57,3 @@ def keys_of(policy: Policy) -> Keys:
     said = policy.model_dump_json(exclude=BESIDE).encode()
     secret = policy.cache.key.reveal() if policy.cache.key else policy.salt
     return Keys(secret, hashlib.sha256(said).hexdigest())
-
-
-class Listening:
-    """Makes what hears how texts sound, when a policy first wants it. What it has heard outlives
-    policies, as long as the vectors are of the same kind."""
-
-    def __init__(self, client: EngineClient, view: EngineView) -> None:
-        self._client = client
-        self._view = view
-        self._made: tuple[EmbeddingPolicy | None, Likeness] | None = None
-
-    def of(self, policy: CachePolicy) -> Likeness | None:
-        """Raises: PolicyError when something is not installed."""
-        if not policy.is_semantic:
-            return None
-        if self._made is None or self._made[0] != policy.embedding:
-            # numpy takes 0.1 s and 20 MB that no other policy needs.
-            try:
-                from extproc.cache.semantic import Semantic  # noqa: PLC0415 - an extra, see above
-            except ImportError:
-                raise PolicyError(MISSING.format("numpy")) from None
-            self._made = policy.embedding, Semantic(self._embedder(policy.embedding))
-        return self._made[1]
-
-    def _embedder(self, policy: EmbeddingPolicy | None) -> Embedder:
-        if policy is None:
-            if name := missing():
-                raise PolicyError(MISSING.format(name))
-            embedded = Embedded()
-            embedded.begin()
-            return embedded
-        asked = Asked(policy.pool, policy.model, policy.deadline_ms / 1000)
-        return EngineEmbedder(lambda: self._client.session, self._endpoints, asked)
-
-    def _endpoints(self, pool: str) -> Sequence[str]:
-        return [each.endpoint for each in self._view.candidates(pool)]

@@ -3,18 +3,22 @@
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, FiniteFloat
+from pydantic import BeforeValidator, Field, FiniteFloat, StringConstraints, model_validator
 
 from extproc.cache.key import Sharing
+from extproc.cache.questions import Room
 from extproc.cache.rules import CacheRule, SemanticRule
-from extproc.policy.base import Name, Place, Secret, Strict, Word
+from extproc.policy.base import Name, Place, Secret, Strict, Url, Word
 from extproc.policy.catalog import read_price
 from extproc.policy.limits import DURATION, UNITS_S
 
 USUAL_MB = 256
 LONGEST_S = 31 * 86400
+MOST_HERE = 1_000_000
+"""Questions in the memory of one worker: 1.7 GB in a graph, 3 GB with an exact search."""
+USUAL = Room()
 
 Part = Annotated[Decimal, BeforeValidator(read_price), Field(gt=0, lt=1, decimal_places=6)]
 
@@ -29,6 +33,8 @@ def read_duration_s(given: object) -> object:
 
 Duration = Annotated[int, BeforeValidator(read_duration_s), Field(ge=0, le=LONGEST_S)]
 """Seconds."""
+Collection = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+"""What Milvus allows."""
 
 
 class SemanticPolicy(Strict):
@@ -78,12 +84,55 @@ class EmbeddingPolicy(Strict):
     deadline_ms: Annotated[int, Field(ge=1, le=4000)] = 100
 
 
+class MilvusPolicy(Strict):
+    """A Milvus that workers and gateways share."""
+
+    url: Url
+    token: Secret | None = None  # `user:password`, or an API key
+    database: Word | None = None
+    collection: Collection = "headgate"  # what the names of ours begin with
+    deadline_ms: Annotated[int, Field(ge=1, le=4000)] = 100
+
+
+class QuestionsPolicy(Strict):
+    """Where questions are kept that alike ones are looked for among."""
+
+    index: Literal["exact", "hnsw"] | None = None  # in each worker's memory; none: exact
+    max: Annotated[int, Field(ge=100, le=100_000_000)] | None = (
+        None  # in each worker, or in Milvus; none: 20 000
+    )
+    max_of_tenant: Annotated[int, Field(ge=100)] | None = None  # none: a quarter of max
+    milvus: MilvusPolicy | None = None  # none: the memory of each worker
+
+    @model_validator(mode="after")
+    def check_sizes(self) -> Self:
+        if self.milvus and self.index:
+            raise ValueError("Milvus has an index of its own: leave `index` out")
+        if self.milvus is None and self.most > MOST_HERE:
+            raise ValueError(f"more than {MOST_HERE} is for Milvus, not for a worker's memory")
+        if (self.max_of_tenant or 0) > self.most:
+            raise ValueError("max_of_tenant is more than max")
+        return self
+
+    @property
+    def most(self) -> int:
+        return self.max or USUAL.most
+
+    @property
+    def room(self) -> Room:
+        """An exact search looks at all there is: so there is a bound on that."""
+        of_tenant = self.max_of_tenant or self.most // 4
+        looks_at_all = self.milvus is None and self.index != "hnsw"
+        return Room(self.most, of_tenant, USUAL.most_of_conversation if looks_at_all else of_tenant)
+
+
 class CachePolicy(Strict):
     """Off while there are no rules."""
 
     key: Secret | None = None  # of keys in the store, the same in every replica; none: of `salt`
     rules: tuple[CacheRulePolicy, ...] = ()
     embedding: EmbeddingPolicy | None = None  # none: the embedded model
+    questions: QuestionsPolicy = QuestionsPolicy()
     max_mb: Annotated[int, Field(ge=1, le=65536)] | None = (
         None  # of all answers in the store; none: 256
     )

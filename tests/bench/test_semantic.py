@@ -1,6 +1,7 @@
 """The figures of the semantic cache are counted right."""
 
-from bench.semantic import LANGUAGES, Pair, Tried, count, held_out, pairs, read_items
+from bench.questions import LANGUAGES, held_out, read_items
+from bench.semantic import Pair, Tried, count, pairs
 
 
 def test_there_are_enough_questions():

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.semantic import LANGUAGES, held_out, pairs, read_items
+from bench.questions import LANGUAGES, held_out, read_items
+from bench.semantic import pairs
 from extproc.cache.guard import asks_same, gist
 
 

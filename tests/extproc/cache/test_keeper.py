@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import dataclasses
 
 import pytest
 
 from extproc.cache.answer import unpack
 from extproc.cache.flights import Flights
 from extproc.cache.keeper import LONG_BYTES, MOST_WAITING, Keeper, Whole
-from extproc.errors import CountersFaultError
+from extproc.cache.turn import Sought
+from extproc.errors import CountersFaultError, QuestionsFaultError
 from extproc.request import Kind
 from extproc.stores.cache_memory import MemoryAnswers
 from extproc.stores.memory import MemoryCacheMeter
@@ -66,6 +68,34 @@ async def test_what_must_go_is_counted():
         Whole("p:k2", Kind.CHAT, stream=False, body=body(), ttl_s=1, keep_s=1, lead=None)
     )
     assert meter.evictions == 1
+
+
+class Slow:
+    """Implements what is asked of `Likeness`: it finds out who was told before it."""
+
+    def __init__(self, flight, error=None):
+        self.flight, self.error, self.added = flight, error, []
+
+    async def add(self, sought, key, until_ms):
+        assert self.flight.done(), "who waits for the answer does not wait for this"
+        self.added.append((sought, key, until_ms))
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "looks"), [(None, []), (QuestionsFaultError("away"), [("fault", "questions")])]
+)
+async def test_questions_are_kept_last_of_all(error, looks):
+    meter, flights = MemoryCacheMeter(), Flights()
+    lead, flight = flights.join("p:k"), flights.join("p:k")
+    likeness, sought = Slow(flight, error), Sought("p", "c", "How?")
+    keeper = Keeper(MemoryAnswers(), meter, likeness, clock=lambda: 1.0)
+    await keeper.keep(dataclasses.replace(whole(body(), lead=lead), sought=sought))
+    assert likeness.added == [(sought, "p:k", 61_000)]
+    assert (meter.answers, meter.looks) == (["kept"], looks)
+    await keeper.keep(dataclasses.replace(whole(b"{"), sought=sought))
+    assert len(likeness.added) == 1, "without an answer there is nothing to find"
 
 
 async def test_it_runs_and_drops_what_is_too_much():

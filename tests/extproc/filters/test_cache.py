@@ -8,39 +8,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extproc.cache.embedding import normed
 from extproc.cache.flights import Flights
 from extproc.cache.keeper import Keeper
 from extproc.cache.key import Keys
 from extproc.cache.rules import CacheRule, SemanticRule
 from extproc.cache.semantic import Semantic
 from extproc.decision import Reply, Wait
-from extproc.errors import CountersFaultError, EmbeddingError
+from extproc.errors import CountersFaultError, QuestionsFaultError
 from extproc.filter import AnswerMode
-from extproc.filters.cache import Cache, Caching, Hit, ServeHit
+from extproc.filters.cache import MOST_ASKED, Cache, Caching
 from extproc.filters.collect import Collect, Looked
+from extproc.filters.serve import Hit
 from extproc.request import Body, Identity, Kind, Model, Operation, Prompt, Request
 from extproc.safety.masked import Masked
 from extproc.stores.cache_memory import MemoryAnswers
 from extproc.stores.cache_redis import open_answers
 from extproc.stores.memory import MemoryCacheMeter
+from extproc.stores.questions_memory import MemoryQuestions
 from tests.extproc.cache.answers import body
+from tests.extproc.cache.hearing import Letters
 from tests.extproc.requests import bare
 
 RULE = CacheRule(ttl_s=60, bill=Decimal("0.5"), wait_s=5.0)
-
-
-class Letters:
-    """Implements `Embedder`; deaf when told so."""
-
-    deaf = False
-
-    async def embed(self, text):
-        if self.deaf:
-            raise EmbeddingError("deaf")
-        return normed(
-            [text.lower().count(letter) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"]
-        )
 
 
 class View:
@@ -62,10 +51,11 @@ class Away(MemoryAnswers):
 class Stand:
     """A cache, its clock and its surroundings."""
 
-    def __init__(self, *rules, answers=None, embedder=None):
+    def __init__(self, *rules, answers=None, embedder=None, questions=None):
         self.now_s, self.meter, self.view = 1_000.0, MemoryCacheMeter(), View()
         self.answers = MemoryAnswers() if answers is None else answers
-        likeness = Semantic(embedder) if embedder else None
+        self.questions = MemoryQuestions() if questions is None else questions
+        likeness = Semantic(embedder, self.questions) if embedder else None
         self.keeper = Keeper(self.answers, self.meter, likeness, self.clock)
         caching = Caching(self.answers, Flights(), self.keeper, self.meter)
         rules = rules or (RULE,)
@@ -242,8 +232,6 @@ async def test_hits_may_take_from_limits_first():
     hit = await stand.ask(asked())
     assert isinstance(hit.fact(Hit).reply, Reply)
     assert stand.collect.transform(hit) is None
-    assert await ServeHit().decide(hit) is hit.fact(Hit).reply
-    assert await ServeHit().decide(asked()) == asked()
 
 
 SEMANTIC = CacheRule(semantic=SemanticRule(0.75))
@@ -273,6 +261,41 @@ async def test_who_cannot_hear_finds_the_exact_one():
     assert isinstance(await stand.ask(asked("How do I reset my password?")), Reply)
     assert isinstance(await stand.ask(asked("how do I reset my password")), Request)
     assert ("fault", "embedding") in stand.meter.looks
+
+
+class Deaf(MemoryQuestions):
+    """Questions that cannot be reached."""
+
+    async def nearest(self, sought, now_ms):
+        raise QuestionsFaultError("away")
+
+    async def add(self, sought, key, until_ms):
+        raise QuestionsFaultError("away")
+
+
+async def test_where_questions_cannot_be_reached_it_is_a_miss():
+    stand = Stand(SEMANTIC, embedder=Letters(), questions=Deaf())
+    await stand.fill(asked("How do I reset my password?"))
+    assert stand.meter.answers == ["kept"], "its equal finds it"
+    assert isinstance(await stand.ask(asked("How do I reset my password?")), Reply)
+    went = await stand.ask(asked("how do I reset my password"))
+    assert went.fact(Looked).said == "miss"
+    assert stand.meter.looks.count(("fault", "questions")) == 3
+
+
+async def test_an_answer_that_is_gone_hides_no_other():
+    stand = Stand(SEMANTIC, embedder=Letters())
+    for name in ("How do I reset it?", "Please, how can I reset it"):
+        await stand.fill(asked(name, header="no-cache"))
+    asked_again = asked("how do I reset it")
+    near = (await stand.ask(asked_again)).headers["x-headgate-cache"]
+    key = list(stand.answers._held)[-1]  # the one that was just given
+    stand.answers._drop(key)
+    far = (await stand.ask(asked_again)).headers["x-headgate-cache"]
+    assert near > far, "less similar, and a hit"
+    await stand.answers.purge("")
+    assert isinstance(await stand.ask(asked_again), Request)
+    assert MOST_ASKED > 1
 
 
 TEXTS = ["How do I reset it?", "Please, how do I reset it", "hello there"]

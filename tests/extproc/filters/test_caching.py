@@ -4,14 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from extproc.cache.embedding import Embedded, EngineEmbedder
 from extproc.cache.flights import Flights
 from extproc.cache.keeper import Keeper
-from extproc.counting.engine import EngineClient
 from extproc.errors import PolicyError
 from extproc.filters.cache import Caching
-from extproc.filters.caching import Listening, cache, collect, keys_of, serve
-from extproc.policy.cache import CachePolicy
+from extproc.filters.caching import cache, collect, keys_of, serve
 from extproc.policy.load import load_sources
 from extproc.stores.cache_memory import MemoryAnswers
 from extproc.stores.memory import MemoryCacheMeter
@@ -59,14 +56,3 @@ def test_keys_change_with_what_answers_depend_on():
     assert len(keys) == 1
     other = policy().model_copy(update={"models": ()})
     assert keys_of(other)._rules not in keys
-
-
-def test_ears_are_made_once_for_what_they_hear_with():
-    listening = Listening(EngineClient(), None)
-    assert listening.of(CachePolicy()) is None
-    here = CachePolicy(rules=[{"semantic": {}}])
-    first = listening.of(here)
-    assert isinstance(first._embedder, Embedded)
-    assert listening.of(here) is first
-    there = CachePolicy(rules=[{"semantic": {}}], embedding={"pool": "p", "model": "bge"})
-    assert isinstance(listening.of(there)._embedder, EngineEmbedder)

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from extproc.policy.cache import CachePolicy, CacheRulePolicy, check_cache
+from extproc.cache.questions import Room
+from extproc.policy.cache import CachePolicy, CacheRulePolicy, QuestionsPolicy, check_cache
 
 KNOWN = {"tenants": {"acme"}, "models": {"m"}, "pools": {"p"}}
 
@@ -66,3 +67,32 @@ def test_what_points_nowhere():
         ("cache", "rules", 0, "models"),
         ("cache", "embedding", "pool"),
     ]
+
+
+def test_where_questions_are_kept():
+    assert CachePolicy().questions.room == Room(20_000, 5_000, 1_000)
+    graph = QuestionsPolicy(index="hnsw", max=100_000)
+    assert graph.room == Room(100_000, 25_000, 25_000), "a graph need not look at all"
+    shared = QuestionsPolicy(max=10**7, max_of_tenant=10**6, milvus={"url": "http://m:19530"})
+    assert shared.room == Room(10**7, 10**6, 10**6)
+    assert QuestionsPolicy(max=400).room.most_of_conversation <= 1_000
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"index": "ivf"},
+        {"max": 10},
+        {"max": 2_000_000},
+        {"max": 1_000, "max_of_tenant": 1_001},
+        {"index": "exact", "milvus": {"url": "http://m:19530"}},
+        {"milvus": {"url": "./here.db"}},
+        {"milvus": {"url": "http://user:word@m:19530"}},
+        {"milvus": {"url": "http://m:19530", "token": "secret"}},
+        {"milvus": {"url": "http://m:19530", "collection": "a-b"}},
+        {"milvus": {"url": "http://m:19530", "deadline_ms": 0}},
+    ],
+)
+def test_mistakes_about_questions(given):
+    with pytest.raises(ValidationError):
+        QuestionsPolicy(**given)

@@ -1,10 +1,12 @@
-"""One Valkey for all tests of stores; each begins with it empty."""
+"""One Valkey for all tests of stores; each begins with it empty. And one Milvus, where each has a
+collection of its own."""
 
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.milvus import Milvus
 from tests.valkey import Valkey
 
 
@@ -18,3 +20,9 @@ def valkey_server():
 def valkey(valkey_server):
     valkey_server.order("FLUSHALL")
     return valkey_server
+
+
+@pytest.fixture(scope="session")
+def milvus():
+    with tempfile.TemporaryDirectory() as directory, Milvus(Path(directory)) as server:
+        yield server
