@@ -98,12 +98,12 @@ def read_families(given: Mapping[str, Mapping[str, object]]) -> Iterator[Sample]
             yield Sample(family, text, speakers.get(family, "user"), is_held_out(text))
 
 
-def read_later() -> list[Sample]:
-    """Read what was written when the rules were done. Of `attacks` and `benign`, rules have learned since;
-    of `last`, nothing."""
-    given = yaml.safe_load((SETS / "later.yaml").read_text())
+def read_later(page: str = "later.yaml") -> list[Sample]:
+    """Read what was written when the rules were done. Rules have learned since of `later.yaml`, and of
+    `fresh.yaml` nothing."""
+    given = yaml.safe_load((SETS / page).read_text())
     return [
-        Sample(name, text, speaker, name == "last")
+        Sample(name, text, speaker, page == "fresh.yaml")
         for name, speakers in given.items()
         for speaker, texts in cast("Mapping[Speaker, Sequence[str]]", speakers).items()
         for text in texts
@@ -184,10 +184,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"Rules {matcher.version}; {len(attacks)} attacks, {len(benign)} benign texts.\n")
     print(*table(matcher, "caught", attacks), "", sep="\n")
     print(*table(matcher, "false alarms", benign), "", sep="\n")
-    later = read_later()
-    for name in dict.fromkeys(each.family for each in later):
-        samples = [each for each in later if each.family == name]
-        print(f"Written later, {name}: {share(matcher, samples):.2f} of {len(samples)}.")
+    for page in ("later.yaml", "fresh.yaml"):
+        later = read_later(page)
+        for name in dict.fromkeys(each.family for each in later):
+            samples = [each for each in later if each.family == name]
+            print(f"{page}, {name}: {share(matcher, samples):.2f} of {len(samples)}.")
     print("", *speed(matcher), sep="\n")
     caught = share(matcher, [each for each in attacks if each.is_held_out])
     alarms = share(matcher, [each for each in benign if each.is_held_out])

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, StringConstraints, model_validator
 
 from extproc.dialects.textual import Speaker
 from extproc.policy.base import Name, Place, Secret, Strict, Word
+from extproc.policy.classifier import ClassifierPolicy
 from extproc.safety.injection.firewall import THRESHOLDS, Firewall
 from extproc.safety.injection.matching import Matcher
 from extproc.safety.injection.rulebook import (
@@ -18,6 +19,7 @@ from extproc.safety.injection.rulebook import (
     shipped_rules,
 )
 from extproc.safety.injection.rules import SPEAKERS, Rule, View
+from extproc.safety.scope import check_scope
 
 Action = Literal["deny", "tag", "strip", "route"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -76,6 +78,7 @@ class FirewallPolicy(Strict):
     thresholds: ThresholdsPolicy = ThresholdsPolicy()
     rules: Annotated[tuple[FirewallRulePolicy, ...], Field(max_length=MOST_RULES)] = ()
     without: tuple[RuleId, ...] = ()  # ids of shipped rules that are not to count
+    classifier: ClassifierPolicy | None = None  # a service that looks where rules find nothing
     canary: CanaryPolicy | None = None
     on_fault: Literal["deny", "continue"] = "deny"  # when a text could not be looked through
     _own: Rulebook | None = PrivateAttr(None)
@@ -94,20 +97,12 @@ class FirewallPolicy(Strict):
         books = (shipped_rulebook(), *([self._own] if self._own else []))
         return Firewall(Matcher(*books, off=frozenset(self.without)), self.thresholds.table())
 
-    def covers(self, tenant: str, model: str) -> bool:
-        return self.may_cover(tenant) and (not self.models or model in self.models)
-
-    def may_cover(self, tenant: str) -> bool:
-        return not self.tenants or tenant in self.tenants
-
 
 def check_firewall(
     entries: Sequence[FirewallPolicy], known: Mapping[str, AbstractSet[str]]
 ) -> Iterable[tuple[Place, str]]:
     """Find what points nowhere. `known` names the tenants and models there are."""
     for index, entry in enumerate(entries):
-        for member, names in known.items():
-            for unknown in sorted(set(getattr(entry, member)) - names):
-                yield ("firewall", index, member), f"there is no {member[:-1]} {unknown!r}"
+        yield from check_scope(("firewall", index), entry, known)
         if entry.to is not None and entry.to not in known["models"]:
             yield ("firewall", index, "to"), f"there is no model {entry.to!r}"

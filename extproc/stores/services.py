@@ -1,6 +1,35 @@
-"""What the clients of services beside the gateway share: detectors, moderators."""
+"""What services beside the gateway share: detectors, moderators, classifiers.
+
+Each is asked within a deadline. One that fails three times in a row is left alone for a while, and who
+would have asked is told so at once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import Protocol, TypeVar
 
 import aiohttp
+import msgspec
+
+from extproc.errors import DetectorError
+from extproc.limits.breaker import Breaker
+from extproc.policy.base import Secret, Url
+
+PAUSE_S = 2.0
+"""How long a service that does not answer is left alone; then one question tries it."""
+ANSWER = TypeVar("ANSWER")
+
+
+class ServicePolicy(Protocol):
+    """What policies say of any of them."""
+
+    @property
+    def url(self) -> Url: ...
+    @property
+    def token(self) -> Secret | None: ...
+    @property
+    def timeout_ms(self) -> int: ...
 
 
 class ServiceClient:
@@ -22,3 +51,66 @@ class ServiceClient:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+class HttpService:
+    """One service. Its answers have `most_bytes` at most."""
+
+    def __init__(
+        self,
+        client: ServiceClient,
+        policy: ServicePolicy,
+        most_bytes: int,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._client = client
+        self._url = str(policy.url)
+        self._deadline_s = policy.timeout_ms / 1000
+        self._most_bytes = most_bytes
+        token = policy.token.reveal() if policy.token else ""
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._breaker = Breaker()
+        self._clock = clock
+        self._again_s = 0.0
+
+    async def ask(self, question: Callable[[], Awaitable[ANSWER]]) -> ANSWER:
+        """Put a question within the deadline. Raises: DetectorError."""
+        if self._breaker.open and self._clock() < self._again_s:
+            raise DetectorError("it does not answer, and is left alone")
+        self._again_s = self._clock() + PAUSE_S  # others wait for what becomes of this one
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                answer = await question()
+        except TimeoutError:
+            self._breaker.fault()
+            raise DetectorError(f"no answer within {self._deadline_s * 1000:g} ms") from None
+        except (aiohttp.ClientError, OSError) as exc:
+            self._breaker.fault()
+            raise DetectorError(type(exc).__name__) from None
+        except DetectorError:
+            self._breaker.fault()
+            raise
+        self._breaker.well()
+        return answer
+
+    async def post(self, document: Mapping[str, object]) -> bytes:
+        """Raises: DetectorError, aiohttp.ClientError."""
+        async with self._client.session.post(
+            self._url,
+            data=msgspec.json.encode(document),
+            headers=self._headers,
+            allow_redirects=False,
+        ) as answer:
+            if answer.status != 200:
+                raise DetectorError(f"answered {answer.status}")
+            raw = bytearray()
+            async for chunk in answer.content.iter_chunked(1 << 16):
+                raw += chunk
+                if len(raw) > self._most_bytes:
+                    raise DetectorError(f"answered more than {self._most_bytes} bytes")
+            return bytes(raw)
+
+
+def clean(text: str) -> str:
+    """Half a surrogate pair cannot be sent."""
+    return text.encode("utf-8", "replace").decode()

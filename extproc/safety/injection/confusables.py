@@ -102,8 +102,8 @@ _SIMPLIFIED = (
     "\u4f20\u9001\u8bf7\u5199\u8bfb\u8ba9\u95ee\u9898\u7cfb\u5ba1\u62a4\u6a21\u5173\u95ed\u542f\u52a8"
     "\u673a\u5bc6\u952e\u4e13\u4e1a\u4e3a\u4f1a\u6765\u4e2a\u8fd9\u4e0e\u9057\u6f0f\u539f"
 )
-SIMPLE: Mapping[int, str] = MappingProxyType(
-    {ord(old): new for old, new in zip(_TRADITIONAL, _SIMPLIFIED, strict=True)}
+SIMPLE: Mapping[str, str] = MappingProxyType(
+    {old: new for old, new in zip(_TRADITIONAL, _SIMPLIFIED, strict=True) if old != new}
 )
 """Traditional Chinese characters that occur in the rules, in their simplified form. Japanese ones that
 are among them change in texts and rules alike."""

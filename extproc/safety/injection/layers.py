@@ -8,13 +8,15 @@ import base64
 import binascii
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote
 
 import hyperscan
 import msgspec
+import re2
 
 MOST_DEPTH = 2
 MOST_PIECES = 64
@@ -26,28 +28,29 @@ PROBE_CHARS = 32
 """Of base64, decoded first: most of what looks like it is no text."""
 LEAST_PRINTABLE = 0.9
 
-BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}")
-HEX = re.compile(r"(?:(?:\\x|0x|%)?[0-9A-Fa-f]{2}[ :,]?){12,}")
+BASE64 = re2.compile(r"[A-Za-z0-9+/_-]{20,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}")
+HEX = re2.compile(r"(?:(?:\\x|0x|%)?[0-9A-Fa-f]{2}[ :,]?){12,}")
 HEX_PAIR = re.compile(r"(?:\\x|0x|%)?([0-9A-Fa-f]{2})[ :,]?")
-BINARY = re.compile(r"(?:[01]{8}[ ,]?){8,}")
-CODES = re.compile(r"(?:1?[0-9]{2}[ ,]{1,2}){12,}1?[0-9]{2}")
-ESCAPED = re.compile(r"(?:\\u00[0-9A-Fa-f]{2}){4,}")
-ENTITY = re.compile(r"&#[xX]?[0-9A-Fa-f]{2,5};")
-PERCENT = re.compile(r"(?:%[0-7][0-9A-Fa-f][A-Za-z]{0,12}){3}")
-ROT13 = re.compile(
+BINARY = re2.compile(r"(?:[01]{8}[ ,]?){8,}")
+CODES = re2.compile(r"(?:1?[0-9]{2}[ ,]{1,2}){12,}1?[0-9]{2}")
+ESCAPED = re2.compile(r"(?:\\u00[0-9A-Fa-f]{2}){4,}")
+ENTITY = re2.compile(r"&#[xX]?[0-9A-Fa-f]{2,5};")
+PERCENT = re2.compile(r"(?:%[0-7][0-9A-Fa-f][A-Za-z]{0,12}){3}")
+ROT13_WORDS = (
     r"\b(?:vtaber|qvfertneq|sbetrg|cerivbhf|vafgehpgvbaf?|cebzcg|flfgrz|erirny|olcnff|bireevqr|ehyrf"
-    r"|erfgevpgvbaf|cergraq|erfcbaq|nafjre|ercrng)\b",
-    re.IGNORECASE,
+    r"|erfgevpgvbaf|cergraq|erfcbaq|nafjre|ercrng)\b"
 )
+ROT13 = re2.compile(f"(?i){ROT13_WORDS}")
 """Words of attacks, in rot13: two of them, and the whole text is read so."""
-REVERSED = re.compile(
+REVERSED_WORDS = (
     r"(?:erongi|dragersid|tegrof|suoiverp|snoitcurtsni|tpmorp|metsys|laever|ssapyb|edirrevo|selur"
-    r"|snoitcirtser|dneterp|taeper|ruoy|sretlif|tuohtiw|rewsna|edom)",
-    re.IGNORECASE,
+    r"|snoitcirtser|dneterp|taeper|ruoy|sretlif|tuohtiw|rewsna|edom)"
 )
+REVERSED = re2.compile(f"(?i){REVERSED_WORDS}")
 SPACED = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z0-9][ ._*|/-]{1,3}){6,}[A-Za-z0-9](?![A-Za-z0-9])")
 SEPARATORS = re.compile(r"[ ._*|/-]")
-LEET_SIGN = re.compile(r"[a-z][0134578@$!][a-z]")
+LEET_SIGN = re.compile(r"[0134578@$!](?<=[a-z].)(?=[a-z])")
+"""It begins with what is rare, which is searched for fastest."""
 LEET = str.maketrans("0134578@$!", "oieastbasi")
 CONCATENATED = re.compile(r"[\"'][ ]{0,3}[+.][ ]{0,3}[\"']")
 ROT13_TABLE = str.maketrans(
@@ -64,8 +67,8 @@ TRACES = {
     "escapes": rb"(?:\\u00[0-9a-f]{2}){4}",
     "entities": rb"&#x?[0-9a-f]{2,5};",
     "percent": rb"%[0-7][0-9a-f][a-z]{0,12}%[0-7][0-9a-f]",
-    "rot13": ROT13.pattern.encode(),
-    "reversed": REVERSED.pattern.encode(),
+    "rot13": ROT13_WORDS.encode(),
+    "reversed": REVERSED_WORDS.encode(),
     "spaced": rb"(?:\b[a-z0-9][ ._*|/-]{1,3}){6}[a-z0-9]\b",
     "leet": rb"[a-z][0134578@$!][a-z]",
     "joined": CONCATENATED.pattern.encode(),
@@ -92,16 +95,17 @@ class Layers:
         self._scratches: list[hyperscan.Scratch] = []
 
     def find(self, text: str, shown: str) -> list[Layer]:
-        traces = self.trace(text)
+        raw = text.encode(errors="replace")
+        traces = self.trace(raw)
         if not traces:
             return []
         reader = Reader(self.trace)
-        found = [*rewritings(text, shown, traces), *reader.read(text, traces)]
+        found = [*rewritings(text, raw, shown, traces), *reader.read(text, traces)]
         if reader.is_spent:
             found.append(Layer("spent", ""))
         return found
 
-    def trace(self, text: str) -> frozenset[str]:
+    def trace(self, raw: bytes) -> frozenset[str]:
         """Say which layers may be there."""
         seen: set[int] = set()
 
@@ -109,7 +113,6 @@ class Layers:
             seen.add(index)
 
         scratch = self._scratches.pop() if self._scratches else hyperscan.Scratch(self._database)
-        raw = text.encode(errors="replace")
         try:
             self._database.scan(raw, match_event_handler=note, scratch=scratch)
         except hyperscan.ScanTerminated:  # by itself, once all there is has been seen
@@ -119,42 +122,55 @@ class Layers:
         return frozenset(self._names[index] for index in seen)
 
 
-def rewritings(text: str, shown: str, traces: frozenset[str]) -> Iterator[Layer]:
+def rewritings(text: str, raw: bytes, shown: str, traces: frozenset[str]) -> Iterator[Layer]:
     """The text written otherwise, as a whole. None of them makes it longer."""
-    if "rot13" in traces and has(ROT13, text, SIGN):
+    if "rot13" in traces and has(ROT13, raw, SIGN):
         yield Layer("rot13", text.translate(ROT13_TABLE))
-    if "reversed" in traces and has(REVERSED, text, SIGN):
+    if "reversed" in traces and has(REVERSED, raw, SIGN):
         yield Layer("reversed", text[::-1])
-    if "leet" in traces and has(LEET_SIGN, shown, SIGN):
-        yield Layer("leet", around(LEET_SIGN, shown).translate(LEET))
+    if "leet" in traces and len(places := find_leet(shown)) >= SIGN:
+        yield Layer("leet", around(places, shown).translate(LEET))
     if "spaced" in traces:
-        runs = [SEPARATORS.sub("", run) for run in find_some(SPACED, text)]
+        spaced = islice(SPACED.finditer(text), MOST_PIECES)
+        runs = [SEPARATORS.sub("", match[0]) for match in spaced]
         if runs:
             yield Layer("spaced", " ".join(runs), squeezed=True)
     if "joined" in traces:
         yield Layer("joined", CONCATENATED.sub("", text))
 
 
-def around(pattern: re.Pattern[str], text: str) -> str:
-    """Take what lies around the places of a pattern: long texts have a few that mean nothing."""
+def find_leet(shown: str) -> list[tuple[int, int]]:
+    """Find signs between letters; those that share a letter are one."""
+    places: list[tuple[int, int]] = []
+    done = 0
+    for match in LEET_SIGN.finditer(shown):
+        start, end = match.start() - 1, match.end() + 1
+        if start >= done:
+            places.append((start, end))
+            done = end
+    return places
+
+
+def around(places: Sequence[tuple[int, int]], text: str) -> str:
+    """Take what lies around some places: long texts have a few that mean nothing."""
     pieces: list[str] = []
     done = 0
-    for match in pattern.finditer(text):
-        start = max(done, match.start() - AROUND_CHARS)
-        end = match.end() + AROUND_CHARS
+    for at, until in places:
+        start = max(done, at - AROUND_CHARS)
+        end = until + AROUND_CHARS
         if end > done:
             pieces.append(text[start:end] if start == done else f". {text[start:end]}")
             done = end
     return "".join(pieces)
 
 
-def has(pattern: re.Pattern[str], text: str, least: int) -> bool:
-    return sum(1 for _, _ in zip(pattern.finditer(text), range(least), strict=False)) == least
+def has(pattern: "re2.Regexp", raw: bytes, least: int) -> bool:
+    return sum(1 for _ in islice(pattern.finditer(raw), least)) == least
 
 
-def find_some(pattern: re.Pattern[str], text: str) -> list[str]:
-    found = zip(pattern.finditer(text), range(MOST_PIECES), strict=False)
-    return [match[0] for match, _ in found]
+def find_some(pattern: "re2.Regexp", raw: bytes) -> list[str]:
+    """All of them have no characters but ASCII."""
+    return [match[0].decode() for match in islice(pattern.finditer(raw), MOST_PIECES)]
 
 
 @lru_cache(1)
@@ -172,17 +188,18 @@ class Reader:
     """Decodes, as long as there are bytes left to be decoded into."""
 
     def __init__(
-        self, trace: Callable[[str], frozenset[str]], most_bytes: int = MOST_BYTES
+        self, trace: Callable[[bytes], frozenset[str]], most_bytes: int = MOST_BYTES
     ) -> None:
         self._trace = trace
         self._left = most_bytes
         self.is_spent = False
 
     def read(self, text: str, traces: frozenset[str], depth: int = 1) -> Iterator[Layer]:
+        raw = text.encode(errors="replace")
         for how, pattern, decode in ENCODINGS:
             if how not in traces:
                 continue
-            for piece in find_some(pattern, text):
+            for piece in find_some(pattern, raw):
                 if len(piece) > 4 * self._left:
                     self.is_spent = True
                     piece = piece[: max(0, 4 * self._left)]  # noqa: PLW2901 - the rest is not looked at
@@ -191,23 +208,24 @@ class Reader:
                     continue
                 self._left -= len(inner)
                 yield from self._go_on(Layer(how, inner), depth)
-        for how, decoded in unescape(text, traces):
+        for how, decoded in unescape(text, raw, traces):
             self._left -= len(decoded) // 8
             yield from self._go_on(Layer(how, decoded), depth)
 
     def _go_on(self, layer: Layer, depth: int) -> Iterator[Layer]:
         yield layer
+        raw = layer.text.encode(errors="replace")
         if depth < MOST_DEPTH:
-            yield from self.read(layer.text, self._trace(layer.text), depth + 1)
-        elif BASE64.search(layer.text) and decode_base64(layer.text.strip()):
+            yield from self.read(layer.text, self._trace(raw), depth + 1)
+        elif BASE64.search(raw) and decode_base64(layer.text.strip()):
             self.is_spent = True
 
 
-def unescape(text: str, traces: frozenset[str]) -> Iterator[tuple[str, str]]:
+def unescape(text: str, raw: bytes, traces: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Read escapes where they stand, if there are some in a row."""
-    if "entities" in traces and has(ENTITY, text, 4):
+    if "entities" in traces and has(ENTITY, raw, 4):
         yield "entities", html.unescape(text)
-    if "percent" in traces and PERCENT.search(text):
+    if "percent" in traces and PERCENT.search(raw):
         yield "percent", unquote(text, errors="replace")
 
 
@@ -254,7 +272,7 @@ def as_text(raw: bytes) -> str:
     return text if text and readable >= LEAST_PRINTABLE * len(text) else ""
 
 
-ENCODINGS: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (
+ENCODINGS: tuple[tuple[str, "re2.Regexp", Callable[[str], str]], ...] = (
     ("hex", HEX, decode_hex),
     ("binary", BINARY, decode_binary),
     ("codes", CODES, decode_codes),

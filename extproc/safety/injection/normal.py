@@ -29,13 +29,13 @@ SPLIT_WORD = re.compile(f"[A-Za-z][{JOINERS}{SELECTORS}]{{1,8}}[A-Za-z]")
 OVERRIDE = re.compile("[\u202d\u202e]")
 SELECTED = re.compile(f"[{SELECTORS}]{{4,}}")
 ACCENTS = re.compile("[\u0300-\u036f]+")
-INLINE = re.compile(r"</?(?:b|i|u|s|em|strong|span|font|small|mark|wbr|a|sub|sup) ?/?>|[*~]+")
-"""What may stand inside a word and is not seen when it is shown."""
+INLINE = re.compile(r"</?(?:b|i|u|s|em|strong|span|font|small|mark|wbr|a|sub|sup) ?/?>")
+"""What may stand inside a word and is not seen when it is shown; so may stars and tildes."""
 LIGATURES = re.compile("[\ufdfa\ufdfb]")
 """Whole phrases in one character, which NFKD writes out: a megabyte would become six."""
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 _LOOKALIKE = "".join(sorted({re.escape(chr(code)) for code in LATIN}))
+LOOKALIKE = re.compile(f"[{_LOOKALIKE}]")
 MIXED = re.compile(f"[a-z][{_LOOKALIKE}]|[{_LOOKALIKE}][a-z]")
 
 _QUOTES = '"`\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d\u300e\u300f\u2018\u2019'
@@ -49,7 +49,6 @@ _WIDE = {
     **dict.fromkeys((each for each in _QUOTES if not each.isascii()), '"'),
 }
 WIDE: Mapping[str, str] = MappingProxyType(_WIDE)
-WIDE_ONE = re.compile(f"[{''.join(_WIDE)}]")
 _ASCII = {
     **dict.fromkeys(_GAPS + "".join(map(chr, range(32))), " "),
     **dict.fromkeys((each for each in _STOPS if each.isascii()), "."),
@@ -58,8 +57,11 @@ _ASCII = {
 ASCII = bytes(ord(_ASCII.get(chr(code), chr(code))) if code < 128 else code for code in range(256))
 """For `bytes.translate`: ten times as fast as that of texts."""
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-HAN = re.compile("[\u4e00-\u9fff]")
-LOOSE = re.compile(f"(?<=[{CJK}]) (?=[{CJK}])")
+UNSPACED = re.compile(f"[{CJK}\u1100-\u11ff]")
+"""Or parts of such a syllable."""
+LOOSE = re.compile(f" (?<=[{CJK}] )(?=[{CJK}])")
+"""It begins with what is rare in such scripts: that is searched for fastest."""
+ASCII_ALL = bytes(range(128))
 
 
 class Normal(msgspec.Struct, frozen=True):
@@ -78,40 +80,82 @@ def normalise(text: str) -> Normal:
     if text.isascii():
         shown = open_words(text).lower()
         return Normal(shown, to_words(shown))
-    if SURROGATE.search(text):
+    try:
+        strange = find_strange(text)
+    except UnicodeEncodeError:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    smuggled = read_tags(text)
+        strange = find_strange(text)
+    found: dict[str, int] = {}
+    smuggled = ""
+    if UNSEEN.search(strange):
+        smuggled = read_tags(text)
+        found = count_unseen(text, smuggled)
+        text = UNSEEN.sub("", text)
+    if LIGATURES.search(strange):
+        text = LIGATURES.sub(" ", text)
+    forms = find_forms(strange)
+    shown = fold_by(open_words(text), forms)
+    mixed = len(MIXED.findall(shown)) if LOOKALIKE.search(forms) else 0
+    words = to_words(shown, forms)
+    if mixed:
+        found["mixed"] = mixed
+    return Normal(shown, words, words.translate(LATIN) if mixed else "", smuggled, found)
+
+
+def find_strange(text: str) -> str:
+    """Return each character that is not ASCII, once: to look for one of a kind there takes no time.
+    Raises: UnicodeEncodeError."""
+    return "".join(set(text.encode().translate(None, ASCII_ALL).decode()))
+
+
+def find_forms(strange: str) -> str:
+    """Return what these characters may become when they are folded, and more. Apart from each other,
+    for some have another form at the end of a word."""
+    return unicodedata.normalize("NFKD", " ".join(strange)).lower()
+
+
+def count_unseen(text: str, smuggled: str) -> dict[str, int]:
+    """Count what writers have no need of."""
     signals = {
         "hidden": len(SPLIT_WORD.findall(text)) + len(SELECTED.findall(text)),
         "tags": len(smuggled),
         "bidi": len(OVERRIDE.findall(text)),
     }
-    shown = fold(open_words(UNSEEN.sub("", LIGATURES.sub(" ", text))))
-    mixed = len(MIXED.findall(shown))
-    words = to_words(shown)
-    signals["mixed"] = mixed
-    found = {name: count for name, count in signals.items() if count}
-    return Normal(shown, words, words.translate(LATIN) if mixed else "", smuggled, found)
+    return {name: count for name, count in signals.items() if count}
 
 
 def fold(text: str) -> str:
     """Small letters without accents, compatible forms as their plain ones, simplified Chinese."""
-    plain = ACCENTS.sub("", unicodedata.normalize("NFKD", text))
-    folded = unicodedata.normalize("NFKC", plain).lower()
-    return folded.translate(SIMPLE) if HAN.search(folded) else folded
+    return text.lower() if text.isascii() else fold_by(text, find_forms(find_strange(text)))
+
+
+def fold_by(text: str, forms: str) -> str:
+    plain = unicodedata.normalize("NFKD", text)
+    if ACCENTS.search(forms):
+        plain = ACCENTS.sub("", plain)
+    return exchange(unicodedata.normalize("NFKC", plain).lower(), forms, SIMPLE)
+
+
+def exchange(text: str, forms: str, table: Mapping[str, str]) -> str:
+    """Put others in place of the characters of a table that are there. Of the new ones none is in it."""
+    for char in forms:
+        if char in table:
+            text = text.replace(char, table[char])
+    return text
 
 
 def open_words(text: str) -> str:
     """Take out marks that stand inside words."""
-    return INLINE.sub("", text) if "<" in text or "*" in text or "~" in text else text
+    bare = INLINE.sub("", text) if "<" in text else text
+    return bare.replace("*", "").replace("~", "")
 
 
-def to_words(shown: str) -> str:
-    if not shown.isascii():
-        shown = WIDE_ONE.sub(lambda match: WIDE[match[0]], shown)
+def to_words(shown: str, forms: str = "") -> str:
+    """`forms` are what may be in it beside ASCII."""
+    shown = exchange(shown, forms, WIDE)
     raw = shown.encode(errors="replace").translate(ASCII, delete=b"'")
     words = b" ".join(raw.replace(b".", b". ").replace(b'"', b' " ').split()).decode()
-    return words if words.isascii() else LOOSE.sub("", words)
+    return LOOSE.sub("", words) if UNSPACED.search(forms) else words
 
 
 def read_tags(text: str) -> str:

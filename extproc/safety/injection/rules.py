@@ -143,25 +143,6 @@ def write_expression(pattern: str, words: Mapping[str, str], *, squeezed: bool =
     return rf"\b{expression}\b"
 
 
-def write_atoms(pattern: str, words: Mapping[str, str]) -> list[str]:
-    """Write what must be in a text before the pattern can be, in any order."""
-    tokens = [token for token in split(pattern) if token not in GAPS and not is_optional(token)]
-    if all(token.isascii() for token in tokens):
-        atoms = [expand(token, words).replace(" ", JOINT) for token in tokens]
-    else:
-        pieces = [piece for token in tokens for piece in split(token, "~")]
-        atoms = [fold(expand(piece, words)) for piece in pieces if not is_optional(piece)]
-    return [atom for atom in atoms if not may_be_empty(atom)]
-
-
-def may_be_empty(expression: str) -> bool:
-    """What is nothing says nothing; what cannot be read is somebody else's to refuse."""
-    try:
-        return re.fullmatch(expression, "") is not None
-    except re.error:
-        return False
-
-
 def is_optional(token: str) -> bool:
     return token.endswith(")?")
 

@@ -1,7 +1,6 @@
 """A detector of names over HTTP: asked in time, believed only where it makes sense, left alone when down."""
 
 import asyncio
-import contextlib
 import json
 
 import pytest
@@ -11,7 +10,9 @@ from extproc.errors import DetectorError
 from extproc.policy.base import Secret
 from extproc.policy.pii import DetectorPolicy
 from extproc.safety.pii.finding import Finding
-from extproc.stores.detector import MOST_BYTES, PAUSE_S, RANK, DetectorClient, read
+from extproc.stores.detector import MOST_BYTES, RANK, DetectorClient, read
+from extproc.stores.services import PAUSE_S
+from tests.extproc.stores.serving import serving
 
 TYPES = frozenset({"person"})
 
@@ -21,22 +22,6 @@ async def client():
     client = DetectorClient()
     yield client
     await client.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(handle):
-    """Serve one path; yield its URL."""
-    app = web.Application()
-    app.router.add_post("/find", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}/find"
-    finally:
-        await runner.cleanup()
 
 
 def policy(url, **members):
@@ -122,7 +107,7 @@ async def test_one_that_is_down_is_left_alone_for_a_while(client):
 
     async with serving(handle) as url:
         detector = client.at(policy(url))
-        detector._clock = lambda: now_s[0]
+        detector._service._clock = lambda: now_s[0]
         for _ in range(5):
             with pytest.raises(DetectorError):
                 await detector.find(["Mona"])

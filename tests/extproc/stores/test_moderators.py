@@ -1,7 +1,6 @@
 """Services that judge, over HTTP: what they are asked, and what becomes of slow, dead and odd ones."""
 
 import asyncio
-import contextlib
 
 import pytest
 from aiohttp import web
@@ -10,7 +9,9 @@ from extproc.errors import DetectorError
 from extproc.policy.base import Secret
 from extproc.policy.moderation import ModeratorPolicy
 from extproc.safety.moderation.rules import Question
-from extproc.stores.moderators import MOST_BYTES, PAUSE_S, HttpModerator, ModeratorClient
+from extproc.stores.moderators import MOST_BYTES, HttpModerator, ModeratorClient
+from extproc.stores.services import PAUSE_S
+from tests.extproc.stores.serving import serving
 
 REQUEST = Question(["one", "two"], "request")
 
@@ -20,22 +21,6 @@ async def client():
     client = ModeratorClient()
     yield client
     await client.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(handle):
-    """Serve one path; yield its URL."""
-    app = web.Application()
-    app.router.add_post("/v1/judge", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}/v1/judge"
-    finally:
-        await runner.cleanup()
 
 
 def policy(url, kind="openai_moderations", **members):

@@ -16,6 +16,7 @@ from extproc.policy.base import Secret
 from extproc.ports import Ruling
 from extproc.request import Identity
 from extproc.stores.opa import MAX_BYTES, REASON_LENGTH, TRIES, OpaClient, read
+from tests.extproc.stores.serving import serving
 
 KNOWN = tell(Identity("acme", "k", groups=frozenset({"a"})), Asked("chat", "m"), 0)
 DECISION = "/v1/data/headgate/allow"
@@ -26,22 +27,6 @@ async def client():
     client = OpaClient()
     yield client
     await client.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(handle):
-    """Serve one path; yield its URL."""
-    app = web.Application()
-    app.router.add_post(DECISION, handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}{DECISION}"
-    finally:
-        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
@@ -111,7 +96,7 @@ async def test_a_question(client):
 
     token = Secret(env="OPA_TOKEN")
     token.found("s3cret")
-    async with serving(handle) as url:
+    async with serving(handle, DECISION) as url:
         assert await client.at(policy(url, token=token)).ask(KNOWN) == Ruling(False, "no")
     ((body, headers),) = asked
     assert body["input"]["identity"]["groups"] == ["a"]
@@ -126,7 +111,7 @@ async def test_without_a_token_there_is_no_credential(client):
     async def handle(request):
         return web.json_response({"result": "authorization" not in request.headers})
 
-    async with serving(handle) as url:
+    async with serving(handle, DECISION) as url:
         assert (await client.at(policy(url)).ask(KNOWN)).allows
 
 
@@ -135,7 +120,7 @@ async def test_many_at_once(client):
         body = await request.json()
         return web.json_response({"result": body["input"]["identity"]["user"] == "even"})
 
-    async with serving(handle) as url, asyncio.TaskGroup() as tasks:
+    async with serving(handle, DECISION) as url, asyncio.TaskGroup() as tasks:
         authority = client.at(policy(url, deadline_ms=4000))
         asked = [
             tasks.create_task(authority.ask({**KNOWN, "identity.user": user}))
@@ -159,7 +144,7 @@ async def test_slow(client):
         await hung.wait()
         return web.json_response({"result": True})
 
-    async with serving(handle) as url:
+    async with serving(handle, DECISION) as url:
         with pytest.raises(AuthorityError, match="no answer within 30 ms"):
             await client.at(policy(url, deadline_ms=30)).ask(KNOWN)
         hung.set()
@@ -177,7 +162,7 @@ async def test_drop_by_drop(client):
                 await asyncio.sleep(0.01)
         return answer
 
-    async with serving(handle) as url:
+    async with serving(handle, DECISION) as url:
         with pytest.raises(AuthorityError, match="no answer within 50 ms"):
             await client.at(policy(url, deadline_ms=50)).ask(KNOWN)
 
@@ -192,7 +177,7 @@ async def test_huge(client):
                 await answer.write(b"x" * MAX_BYTES)
         return answer
 
-    async with serving(handle) as url:
+    async with serving(handle, DECISION) as url:
         with pytest.raises(AuthorityError, match="more than"):
             await client.at(policy(url)).ask(KNOWN)
 
@@ -213,7 +198,7 @@ async def test_what_makes_no_sense(client, answer):
     async def handle(_request):
         return answer
 
-    async with serving(handle) as url:
+    async with serving(handle, DECISION) as url:
         if "content-encoding" in answer.headers:
             # Nothing is unpacked: an answer is small, and what is packed may not be.
             assert (await client.at(policy(url)).ask(KNOWN)).allows

@@ -7,7 +7,6 @@ from extproc.safety.injection.rules import (
     GAPS,
     read_shipped,
     split,
-    write_atoms,
     write_expression,
 )
 
@@ -48,11 +47,6 @@ def test_patterns(pattern, yes, no):
 def test_words_written_letter_by_letter():
     regexp = re2.compile(write_expression("<forget> .. <rules>", WORDS, squeezed=True))
     assert regexp.search(b"ignorealltherules")
-
-
-def test_atoms_are_what_must_be_there():
-    assert len(write_atoms("<forget> .. (x)? <rules>", WORDS)) == 2
-    assert write_atoms("\u5ffd~(\u6307|\u4ee4~\u8bdd)", {})[0] == "\u5ffd"
 
 
 def test_unknown_words():

@@ -1,0 +1,30 @@
+"""What a policy says of a classifier."""
+
+import pytest
+from pydantic import ValidationError
+
+from extproc.policy.classifier import ClassifierPolicy
+
+URL = "http://127.0.0.1:1/predict"
+
+
+def test_windows():
+    windows = ClassifierPolicy(kind="predict", url=URL, window_chars=1000, most_windows=3).windows()
+    assert (windows.chars, windows.overlap_chars, windows.most) == (1000, 100, 3)
+    assert windows.speakers == {"user", "tool", "other"}
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"kind": "guard_chat"}, "needs a model"),
+        ({"kind": "oracle"}, "kind"),
+        ({"threshold": 0}, "greater than 0"),
+        ({"harmless": []}, "at least 1"),
+        ({"speakers": []}, "at least 1"),
+        ({"timeout_ms": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_mistakes(members, said):
+    with pytest.raises(ValidationError, match=said):
+        ClassifierPolicy(**{"kind": "predict", "url": URL, **members})
