@@ -12,6 +12,9 @@ NAME: Final = -2
 
 TOKEN = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(\s*+:)?|[{}\[\],]', re.DOTALL)
 
+write_text = json.JSONEncoder(ensure_ascii=False).encode
+"""Made once: `json.dumps` with a setting makes one each time."""
+
 
 def rewrite(raw: bytes, change: Callable[[Place, str], str]) -> bytes:
     """Change literals of a valid document: `change` gets each with its place, as written between the
@@ -61,7 +64,7 @@ def quote(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         return json.dumps(text)[1:-1]
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    return write_text(text)[1:-1]
 
 
 def unquote(written: str) -> str:

@@ -2,6 +2,8 @@
 
     event -> pieces by channel -> a `Passage` for each channel -> the event with other texts
 
+An event that is like the one before but for its text (`frame.py`) is not even parsed.
+
 What a passage holds back when its channel ends goes out in an event of its own, before the one that ends
 it. An answer in JSON is never held: it is one passage for each of its strings.
 """
@@ -14,6 +16,7 @@ import msgspec
 from extproc.dialects import deltas
 from extproc.dialects.deltas import Channel, Reading
 from extproc.dialects.ending import Document, count, members
+from extproc.dialects.frame import Frame, make_frame
 from extproc.dialects.jsonbody import JsonBody
 from extproc.dialects.literals import Place, quote, rewrite, unquote
 from extproc.dialects.passage import TEXTS, Editor, Passage, alone, literal_depth
@@ -63,10 +66,13 @@ class Events:
         """Passages that hold something, with the event that they got it from."""
         self._added = 0
         """Events that were put in, and count in the numbers of the next ones."""
+        self._frame: Frame | None = None
+        """Of the last event with a piece of one text that was parsed, and does not end it."""
 
     def feed(self, chunk: bytes) -> bytes:
-        if self._splitter.empty and chunk.endswith(b"\n\n") and self._may_pass(chunk):
-            return chunk
+        is_whole = self._splitter.empty and chunk.endswith(b"\n\n")
+        if is_whole and (passed := self._pass(chunk)) is not None:
+            return passed
         return b"".join([self._write(each) for each in self._split(chunk)])
 
     def finish(self) -> bytes:
@@ -85,33 +91,59 @@ class Events:
             return [Event(chunk, chunk[6:-2])]
         return self._splitter.feed(chunk)
 
-    def _may_pass(self, raw: bytes) -> bool:
-        return not self._open and not self._added and not self._editor.may_change(raw)
+    def _pass(self, raw: bytes) -> bytes | None:
+        """Write what need not be parsed: whole events without a text to change, or one that is like
+        the last. None: it has to be."""
+        if not self._open and not self._added and not self._editor.may_change(raw):
+            return raw
+        frame = self._frame
+        if frame is None or (found := frame.read(raw)) is None:
+            return None
+        old, tail = found
+        new = self._go_on(frame.piece.channel, old, frame.document)
+        return self._number(raw if new == old else frame.write(new, tail))
 
     def _write(self, event: Event) -> bytes:
-        if self._may_pass(event.raw):
-            return event.raw
+        if (passed := self._pass(event.raw)) is not None:
+            return passed
         document = parse(event.data)
         if document is None:
             is_last = event.data == b"[DONE]"
             return (self._close(Reading(ends=None)) if is_last else b"") + event.raw
         reading = deltas.read(self._kind, document)
-        pieces = {each.place: self._go_on(reading, each, document) for each in reading.pieces}
+        frame = self._find_frame(event.raw, reading, document)
+        pieces: dict[Place, tuple[str, str]] = {}
+        for each in reading.pieces:
+            is_last = reading.ends_with(each.channel)
+            new = self._go_on(each.channel, each.text, document, is_last=is_last)
+            pieces[each.place] = (each.text, new)
         # Only now: an event that ends a channel may itself bring the rest of its text.
         before = self._close(reading, count(document.get("sequence_number")))
-        return before + self._put_in(event, pieces)
+        return before + self._put_in(event, pieces, frame)
 
-    def _go_on(self, reading: Reading, piece: deltas.Piece, document: Document) -> tuple[str, str]:
-        """Return the text that stands there, and the one that is to."""
-        channel = piece.channel
+    def _find_frame(self, raw: bytes, reading: Reading, document: Document) -> Frame | None:
+        """Find the bytes around its only text, if nothing in them can change; keep them for the next."""
+        if len(reading.pieces) != 1:
+            return None
+        frame = make_frame(raw, reading.pieces[0], document)
+        if frame is None or self._editor.may_stand(frame.head + frame.tail):
+            return None
+        if reading.ends == frozenset():
+            self._frame = frame
+        return frame
+
+    def _go_on(
+        self, channel: Channel, text: str, document: Document, *, is_last: bool = False
+    ) -> str:
+        """Return what is to stand for a piece."""
         known = self._open.pop(channel, None)
         passage = known[0] if known else self._editor.begin(self._depth(channel))
-        text = passage.feed(piece.text)
-        if reading.ends_with(channel):
-            text += passage.finish()
+        new = passage.feed(text)
+        if is_last:
+            new += passage.finish()
         elif not passage.idle:
             self._open[channel] = (passage, document)
-        return piece.text, text
+        return new
 
     def _depth(self, channel: Channel) -> int:
         is_text = channel.name in TEXTS
@@ -129,16 +161,27 @@ class Events:
                 out += deltas.write(self._kind, channel, document, text)
         return out
 
-    def _put_in(self, event: Event, pieces: Mapping[Place, tuple[str, str]]) -> bytes:
+    def _put_in(
+        self, event: Event, pieces: Mapping[Place, tuple[str, str]], frame: Frame | None
+    ) -> bytes:
         """Write the event with other texts. What is no piece stands alone."""
-        changed = {place: both for place, both in pieces.items() if both[0] != both[1]}
-        stands = self._editor.may_stand(event.raw)
-        data = None if stands else replace_only(event.data, changed) if changed else event.data
-        if data is None:
-            data = rewrite(event.data, self._change(pieces, stands=stands))
-        if self._added:
-            data = NUMBER.sub(lambda m: m[1] + b"%d" % (int(m[2]) + self._added), data, 1)
-        return event.raw if data == event.data else replace_data(event, data)
+        is_new = any(old != new for old, new in pieces.values())
+        if frame is not None:
+            ((_, new),) = pieces.values()
+            raw = frame.write(new, frame.tail) if is_new else event.raw
+        else:
+            stands = self._editor.may_stand(event.raw)
+            data = event.data
+            if is_new or stands:
+                data = rewrite(data, self._change(pieces, stands=stands))
+            raw = event.raw if data == event.data else replace_data(event, data)
+        return self._number(raw)
+
+    def _number(self, raw: bytes) -> bytes:
+        """Count what was put in."""
+        if not self._added:
+            return raw
+        return NUMBER.sub(lambda m: m[1] + b"%d" % (int(m[2]) + self._added), raw, 1)
 
     def _change(
         self, pieces: Mapping[Place, tuple[str, str]], *, stands: bool
@@ -155,22 +198,6 @@ class Events:
             return written if old == new else quote(new)
 
         return change
-
-
-def replace_only(data: bytes, changed: Mapping[Place, tuple[str, str]]) -> bytes | None:
-    """Replace one text that stands in one place only, written in the usual way; else None."""
-    ((place, (old, new)), *more) = changed.items()
-    if more:
-        return None
-    for between in (":", ": "):
-        head = f'"{place[-1]}"{between}"'
-        try:
-            known = f'{head}{quote(old)}"'.encode()
-            if data.count(known) == 1:
-                return data.replace(known, f'{head}{quote(new)}"'.encode())
-        except UnicodeEncodeError:
-            return None
-    return None
 
 
 def parse(data: bytes) -> Document | None:

@@ -16,6 +16,7 @@ from extproc.filters.banned import BannedAddress, BannedKey
 from extproc.filters.cache import Caching
 from extproc.filters.caching import cache, collect, serve
 from extproc.filters.catalog import Catalog
+from extproc.filters.classify import ReachClassifier, look_twice
 from extproc.filters.consult import Consult
 from extproc.filters.context import Context
 from extproc.filters.elsewhere import Elsewhere
@@ -93,6 +94,8 @@ class Outside:
     firewall_meter: FirewallMeter | None = None
     moderator: Reach | None = None
     """Reaches the services that judge, which a policy names."""
+    classifier: ReachClassifier | None = None
+    """Reaches the classifier of attacks that a policy names."""
     moderation_meter: ModerationMeter | None = None
     audit: AuditLog | None = None
     """Where it is written down who did what."""
@@ -103,9 +106,8 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
     engines = {pool.name: ENGINES[pool.engine] for pool in policy.pools}
     models, access = model_table(policy), access_table(policy)
     answers, requests = moderation(policy, outside)
-    guards, canaries = stand_guard(
-        policy, Told(outside.firewall_meter, outside.audit, outside.clock)
-    )
+    told = Told(outside.firewall_meter, outside.audit, outside.clock)
+    guards, canaries = stand_guard(policy, told)
     counters = outside.governance.counters if outside.governance else None
     return (
         # Needs headers only: refused before a byte of the body is read.
@@ -137,6 +139,7 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
         *answers,
         *mask(policy, outside),
         *leave(policy, outside.engines, outside.audit, outside.clock),  # what it sees is masked
+        *classifiers(policy, outside, told),
         *requests,
         *audit_requests(policy, outside),
         *canaries,  # no part of what is looked at, named to clients or written down
@@ -160,7 +163,7 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
 
 
 def choose(policy: Policy, outside: Outside) -> Pick:
-    pickers = {pool.name: pool.picker for pool in policy.pools}
+    pickers = {pool.name: pool.picking for pool in policy.pools}
     written = recorder(policy, outside)
     return Pick(pickers, outside.engines, adapters(policy), written, outside.count_pick)
 
@@ -175,7 +178,7 @@ def explain(policy: Policy, outside: Outside) -> Sequence[Filter]:
 def recorder(policy: Policy, outside: Outside) -> Recorder | None:
     if outside.decisions is None:
         return None
-    pickers = {pool.name: pool.picker.algorithm for pool in policy.pools}
+    pickers = {pool.name: pool.picking.algorithm for pool in policy.pools}
     return Recorder(outside.decisions, policy.version, pickers, outside.clock)
 
 
@@ -250,6 +253,12 @@ def moderation(policy: Policy, outside: Outside) -> tuple[Sequence[Filter], Sequ
     return moderate(
         policy, outside.moderator, outside.moderation_meter, outside.audit, outside.clock
     )
+
+
+def classifiers(policy: Policy, outside: Outside, told: Told) -> Sequence[Filter]:
+    """Raises: PolicyError."""
+    meter = outside.moderation_meter
+    return look_twice(policy, outside.classifier, told, meter.asked if meter else None)
 
 
 def govern(policy: Policy, outside: Outside) -> Sequence[Filter]:

@@ -4,7 +4,6 @@ It stands behind whatever masks and refuses, so what it writes down is what woul
 written down only where every type of personal data is masked, taken out or refused.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, Literal
@@ -13,16 +12,16 @@ import msgspec
 
 from audit.record import AuditLog, Member, Record
 from extproc.decision import Decision
-from extproc.dialects.texts import TangledError, Text, find_texts
+from extproc.dialects.texts import TangledError, Text
 from extproc.filter import Filter, OnFault
-from extproc.request import Body, Fact, Identity, Model, Operation, Prompt, Request
+from extproc.filters.texts import read_texts
+from extproc.request import Fact, Identity, Model, Operation, Prompt, Request
 from extproc.routing.chance import share
 from extproc.safety.pii.rules import ALL, Choice, Rule
+from extproc.safety.scope import rules_for
 
 MOST_CHARS = 32_768
 """Of all texts of a record: some ten pages."""
-LONG_BYTES = 65_536
-"""From here on a body is looked through in a thread."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -81,17 +80,11 @@ class AuditRequests(Filter):
         return request
 
     async def _content(self, request: Request) -> Mapping[str, Member]:
-        tenant, model = request.fact(Identity).tenant, request.fact(Model).name
-        rules = [rule for rule in self._wanted.rules if rule.covers(tenant, model)]
+        rules = rules_for(self._wanted.rules, request)
         if not rules or any("tag" in rule.actions.values() for rule in rules):
             return {"content_left_out": "unmasked"}
-        body = request.find(Body)
-        kind, document = request.fact(Operation).kind, request.fact(Prompt).document
         try:
-            if body and len(body.raw) > LONG_BYTES:
-                texts = await asyncio.to_thread(find_texts, kind, document)
-            else:
-                texts = find_texts(kind, document)
+            _, texts = await read_texts(request)
         except TangledError:
             return {"content_left_out": "tangled"}
         return lay_out(texts, Choice(rules))

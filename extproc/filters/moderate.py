@@ -18,6 +18,7 @@ from extproc.dialects.texts import TangledError, Text, find_texts, find_unreadab
 from extproc.errors import PolicyError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
 from extproc.filters.pii import MUTE
+from extproc.filters.texts import read_texts
 from extproc.policy.models import Policy
 from extproc.policy.moderation import ModeratorPolicy
 from extproc.ports import ModerationMeter
@@ -36,6 +37,7 @@ from extproc.safety.moderation.answer import Moderated
 from extproc.safety.moderation.panel import Bench, Panel, Service, find_block
 from extproc.safety.moderation.rules import Hit, Moderator, UnjudgedError, Where
 from extproc.safety.moderation.words import FloodError
+from extproc.safety.scope import tenant_rules
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
@@ -134,9 +136,10 @@ class Moderate(Filter):
         bench = self._panel.seat(request.fact(Identity).tenant, model.name, "request")
         if not bench.rules:
             return request
-        found = await look(bench, request)
-        if isinstance(found, Deny):
-            return found
+        looked = await look(bench, request)
+        if isinstance(looked, Deny):
+            return looked
+        request, found = looked
         for each in found:
             self._teller.tell(request, "request", each)
         if (block := find_block(found)) is not None:
@@ -145,14 +148,15 @@ class Moderate(Filter):
         return request.having(Tagged(found)) if found else request
 
 
-async def look(bench: Bench, request: Request) -> Sequence[Hit] | Deny:
+async def look(bench: Bench, request: Request) -> tuple[Request, Sequence[Hit]] | Deny:
     """Find what rules have against a request; refuse one that cannot be looked through."""
     kind, document = request.fact(Operation).kind, request.fact(Prompt).document
     if bench.blocks and (name := find_unreadable(kind, document)):
         message = f"'{name}' cannot be looked through: send text."
         return Deny(Reason.CONTENT_BLOCKED, message, name)
     try:
-        return await find(bench, find_texts(kind, document))
+        request, texts = await read_texts(request)
+        return request, await find(bench, texts)
     except (TangledError, FloodError) as exc:
         return Deny(Reason.INVALID_REQUEST, f"The request cannot be looked through: {exc}.")
     except UnjudgedError as exc:
@@ -195,8 +199,8 @@ class ModerateAnswers(Filter):
         """Only whose answers are judged pay for it; what only tags words need not stop the engine."""
         if request.fact(Operation).kind in MUTE:
             return AnswerMode.NONE
-        tenant = request.fact(Identity).tenant
-        rules = [each for each in self._panel.rules if each.may_cover(tenant, "answer")]
+        known = tenant_rules(self._panel.rules, request)
+        rules = [each for each in known if "answer" in each.where]
         if any(each.action == "block" or each.service for each in rules):
             return AnswerMode.DUPLEX
         return AnswerMode.STREAMED if rules else AnswerMode.NONE

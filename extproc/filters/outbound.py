@@ -22,9 +22,11 @@ from extproc.policy.models import Policy
 from extproc.ports import PiiMeter
 from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request
 from extproc.safety.outbound import Look, Outbound, OutboundAction, OutboundRule
+from extproc.safety.pii.begun import Openings
 from extproc.safety.pii.engine import Engine, shipped
 from extproc.safety.pii.mask import canonical
 from extproc.safety.pii.own import Own
+from extproc.safety.scope import rules_for, tenant_rules
 
 
 class SentDocument(Fact, frozen=True):
@@ -39,6 +41,7 @@ class OutboundScreen(msgspec.Struct, frozen=True):
     rules: Sequence[OutboundRule]
     engine: Engine
     own: Own | None = None
+    openings: Openings | None = None
 
 
 class OutboundCheck(Filter):
@@ -63,14 +66,13 @@ class OutboundCheck(Filter):
         """Who is only masked need not have the engine stopped."""
         if request.fact(Operation).kind in MUTE:
             return AnswerMode.NONE
-        tenant = request.fact(Identity).tenant
-        actions = {rule.action for rule in self._screen.rules if rule.may_cover(tenant)}
+        actions = {rule.action for rule in tenant_rules(self._screen.rules, request)}
         if "cut" in actions:
             return AnswerMode.DUPLEX
         return AnswerMode.STREAMED if actions else AnswerMode.NONE
 
     async def decide(self, request: Request) -> Decision:
-        if request.fact(Operation).kind in MUTE or not self._rules(request):
+        if request.fact(Operation).kind in MUTE or not rules_for(self._screen.rules, request):
             return request
         return request.having(SentDocument(request.fact(Prompt).document))
 
@@ -78,17 +80,14 @@ class OutboundCheck(Filter):
         sent = request.find(SentDocument)
         if sent is None:
             return None
-        rules = self._rules(request)
+        rules = rules_for(self._screen.rules, request)
         kind = request.fact(Operation).kind
         allowed = Sent(kind, sent.document)
         tell = partial(self._tell, request, set())
-        look = Look(self._screen.engine, self._screen.own, rules, allowed.has, tell)
+        screen = self._screen
+        look = Look(screen.engine, screen.own, rules, allowed.has, tell, screen.openings)
         cuts = any(rule.action == "cut" for rule in rules) and request.fact(Prompt).stream
         return Outbound(kind, look, ending(kind, 0) if cuts else None)
-
-    def _rules(self, request: Request) -> Sequence[OutboundRule]:
-        tenant, model = request.fact(Identity).tenant, request.fact(Model).name
-        return [rule for rule in self._screen.rules if rule.covers(tenant, model)]
 
     def _tell(self, request: Request, told: set[str], kind: str, action: OutboundAction) -> None:
         """Count a value; write down the first of each type. Raises: OSError, and nothing goes out."""
@@ -153,5 +152,8 @@ def check_answers(
     outbound = policy.outbound
     if not outbound.rules:
         return ()
-    screen = OutboundScreen(outbound.compiled_rules(), shipped(), policy.pii.own())
+    rules, own = outbound.compiled_rules(), policy.pii.own()
+    # How values of one's own begin is not known.
+    known = None if own else Openings(frozenset[str]().union(*(each.types for each in rules)))
+    screen = OutboundScreen(rules, shipped(), own, known)
     return (OutboundCheck(screen, outbound.on_fault or "deny", meter, audit, clock),)

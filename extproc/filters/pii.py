@@ -21,12 +21,12 @@ from extproc.dialects.texts import (
     Place,
     TangledError,
     Text,
-    find_texts,
     find_unreadable,
     with_texts,
 )
 from extproc.errors import DetectorError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
+from extproc.filters.texts import read_texts
 from extproc.ports import Detector, PiiMeter
 from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
 from extproc.safety.masked import Masked
@@ -47,6 +47,7 @@ from extproc.safety.pii.mask import Masker
 from extproc.safety.pii.own import Own
 from extproc.safety.pii.rules import Choice, Rule
 from extproc.safety.restore import restoring
+from extproc.safety.scope import rules_for, tenant_rules
 
 LONG_CHARS = 65_536
 """Of all texts: from here on they are looked through in a thread."""
@@ -100,15 +101,12 @@ class Pii(Filter):
         """Only tenants with a rule that masks pay for it, and where an answer has text."""
         if request.fact(Operation).kind in MUTE:
             return AnswerMode.NONE
-        tenant = request.fact(Identity).tenant
-        for rule in self._screen.rules:
-            if rule.may_cover(tenant) and "mask" in rule.actions.values():
-                return AnswerMode.STREAMED
-        return AnswerMode.NONE
+        rules = tenant_rules(self._screen.rules, request)
+        masks = any("mask" in rule.actions.values() for rule in rules)
+        return AnswerMode.STREAMED if masks else AnswerMode.NONE
 
     async def decide(self, request: Request) -> Decision:
-        tenant, model = request.fact(Identity).tenant, request.fact(Model).name
-        choice = Choice([rule for rule in self._screen.rules if rule.covers(tenant, model)])
+        choice = Choice(rules_for(self._screen.rules, request))
         if not choice.is_any:
             return request
         kind, prompt = request.fact(Operation).kind, request.fact(Prompt)
@@ -116,7 +114,8 @@ class Pii(Filter):
             message = f"'{name}' cannot be looked through for personal data: send text."
             return Deny(Reason.PERSONAL, message, name)
         try:
-            found = await self._look(kind, prompt.document, choice)
+            request, texts = await read_texts(request)
+            found = await self._look(texts, choice)
         except (TangledError, FloodError) as exc:
             return Deny(Reason.INVALID_REQUEST, f"The request cannot be looked through: {exc}.")
         except DetectorError:
@@ -131,9 +130,8 @@ class Pii(Filter):
         self._tell(request, counts)
         return refuse(found, choice) or self._change(request, found, choice, counts)
 
-    async def _look(self, kind: Kind, document: Document, choice: Choice) -> Sequence[Found]:
-        """Raises: TangledError, FloodError, DetectorError."""
-        texts = find_texts(kind, document)
+    async def _look(self, texts: Sequence[Text], choice: Choice) -> Sequence[Found]:
+        """Raises: FloodError, DetectorError."""
         found = await search_texts(self._screen.engine, self._screen.own, texts)
         named = await self._find_names(texts, choice)
         both = zip(texts, found, named, strict=True)

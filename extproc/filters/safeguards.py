@@ -6,7 +6,7 @@ only where the same rules are for it, or none.
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import msgspec
 
@@ -15,15 +15,7 @@ from extproc.errors import Reason
 from extproc.filter import Filter
 from extproc.policy.models import Policy
 from extproc.request import Fact, Identity, Model, Request
-
-
-class Aimed(Protocol):
-    """A rule of any section."""
-
-    @property
-    def tenants(self) -> tuple[str, ...]: ...
-    @property
-    def models(self) -> tuple[str, ...]: ...
+from extproc.safety.scope import Scoped, rules_for
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -33,11 +25,6 @@ class Scope(msgspec.Struct, frozen=True):
     index: int
     tenants: AbstractSet[str]
     models: AbstractSet[str]
-
-    def covers(self, tenant: str, model: str) -> bool:
-        return (not self.tenants or tenant in self.tenants) and (
-            not self.models or model in self.models
-        )
 
 
 class Safeguarded(Fact, frozen=True):
@@ -57,15 +44,13 @@ class Safeguards(Filter):
         self._scopes = scopes
 
     async def decide(self, request: Request) -> Decision:
-        tenant, model = request.fact(Identity).tenant, request.fact(Model).name
-        found = frozenset(
-            (each.section, each.index) for each in self._scopes if each.covers(tenant, model)
-        )
+        found = frozenset((each.section, each.index) for each in rules_for(self._scopes, request))
         applied = request.find(Safeguarded)
         if applied is None:
             return request.having(Safeguarded(found))
         if all_under(applied.rules, found):
             return request
+        model = request.fact(Model).name
         return Deny(Reason.EGRESS, f"Other rules of safety are for the model {model!r}.")
 
 
@@ -81,7 +66,7 @@ def all_under(applied: AbstractSet[tuple[str, int]], wanted: AbstractSet[tuple[s
 
 def scopes_of(policy: Policy) -> Sequence[Scope]:
     """List the rules of safety; empty where they are the same for all models."""
-    sections: Mapping[str, Sequence[Aimed]] = {
+    sections: Mapping[str, Sequence[Scoped]] = {
         "firewall": policy.firewall,
         "moderation": policy.moderation.rules,
         "outbound": policy.outbound.rules,

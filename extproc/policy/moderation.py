@@ -12,6 +12,7 @@ from extproc.safety.moderation.fold import fold
 from extproc.safety.moderation.rules import Action, Hold, Rule, Sampling, Where
 from extproc.safety.moderation.words import MOST_REACH, check_pattern
 from extproc.safety.pii.own import MOST_EXPRESSION, MOST_PATTERNS, MOST_WORDS, OwnError, check_word
+from extproc.safety.scope import check_scope
 
 BOTH: AbstractSet[Where] = frozenset({"request", "answer"})
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,47}$")]
@@ -134,9 +135,7 @@ def check_moderation(
             yield (*place, "service"), f"there is no service {rule.service!r}"
         if not (rule.words or rule.patterns or rule.service):
             yield place, "it looks for nothing: give words, patterns or a service"
-        for member, there in known.items():
-            for unknown in sorted(set(getattr(rule, member)) - there):
-                yield (*place, member), f"there is no {member[:-1]} {unknown!r}"
+        yield from check_scope(place, rule, known)
     yield from check_sizes(moderation)
 
 

@@ -10,6 +10,7 @@ from extproc.policy.base import Name, Place, Strict, Word
 from extproc.policy.pii import OnFault, TypeName
 from extproc.safety.outbound import OutboundAction, OutboundRule
 from extproc.safety.pii.rules import ALL, TYPES
+from extproc.safety.scope import check_scope
 
 
 class OutboundRulePolicy(Strict):
@@ -43,6 +44,4 @@ def check_outbound(
         place: Place = ("outbound", "rules", index)
         for unknown in sorted(set(rule.types) - TYPES - own - {ALL}):
             yield (*place, "types"), f"no pattern finds {unknown!r}"
-        for member, names in known.items():
-            for unknown in sorted(set(getattr(rule, member)) - names):
-                yield (*place, member), f"there is no {member[:-1]} {unknown!r}"
+        yield from check_scope(place, rule, known)

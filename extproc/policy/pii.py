@@ -19,6 +19,7 @@ from extproc.safety.pii.own import (
     check_word,
 )
 from extproc.safety.pii.rules import ALL, NAMED, TYPES, Action, Rule
+from extproc.safety.scope import check_scope
 
 OnFault = Literal["deny", "continue"]
 TypeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,22}[a-z]$")]
@@ -140,6 +141,4 @@ def check_pii(pii: PiiPolicy, known: Mapping[str, AbstractSet[str]]) -> Iterable
             yield (*place, "types", unknown), why
         if pii.key is None and {"mask", "hash"} & set(rule.types.values()):
             yield place, "to mask or hash takes a key: say where it is, with `pii.key`"
-        for member, names in known.items():
-            for unknown in sorted(set(getattr(rule, member)) - names):
-                yield (*place, member), f"there is no {member[:-1]} {unknown!r}"
+        yield from check_scope(place, rule, known)

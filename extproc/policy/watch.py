@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from extproc.counting.vocabulary import Vocabularies
 from extproc.errors import PolicyError
 from extproc.policy.load import Sources, load_sources, read_all, version_of
 from extproc.policy.models import Policy
-from extproc.policy.secrets import SecretReader
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
@@ -34,21 +32,19 @@ class Watch:
         version: str,
         swap: Callable[[Policy], None],
         reject: Reject = lambda _error, _version: None,
-        secrets: SecretReader | None = None,
-        vocabularies: Vocabularies | None = None,
+        load: Callable[[Sources], Policy] = load_sources,
         ready: Callable[[Policy], Awaitable[None]] | None = None,
     ) -> None:
         """`version` is the one in force at first. `swap` gets every new policy that loads, and may
         raise PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
-        (empty when the files cannot even be read). `secrets` and `vocabularies` read what a policy
-        refers to; what changes there alone is not noticed. `ready` returns when a policy may be swapped in."""
+        (empty when the files cannot even be read). `load` reads what a policy refers to as well;
+        what changes there alone is not noticed. `ready` returns when a policy may be swapped in."""
         self._directories = directories
         self._judged = version
         self._noticed = version
         self._swap = swap
         self._reject = reject
-        self._secrets = secrets
-        self._vocabularies = vocabularies
+        self._load = load
         self._ready = ready
 
     async def run(self, interval_s: float = POLL_INTERVAL_S) -> None:
@@ -81,9 +77,7 @@ class Watch:
     async def _take(self, sources: Sources, version: str) -> None:
         try:
             # In a thread: a thousand keys take a quarter of a second, and requests are waiting.
-            policy = await asyncio.to_thread(
-                load_sources, sources, self._secrets, self._vocabularies
-            )
+            policy = await asyncio.to_thread(self._load, sources)
             if self._ready:
                 await self._ready(policy)
             self._swap(policy)

@@ -1,8 +1,9 @@
 """Looks through answers for personal data that the caller did not send.
 
-A stream is held back by 64 characters of each text, and by 32 more between two looks: a value that is
-not longer is seen whole before any of it goes out. Of a longer one the part that is still held is masked;
-one that goes on to the end of what is there is kept until it ends, up to `MOST_HELD`.
+Of each text of a stream, what may be the beginning of a value is held back, up to 64 characters, and up
+to 32 more between two looks, of which a text's first are closer: a value that is not longer is seen whole before any of it goes out. Of a
+longer one the part that is still held is masked; one that goes on to the end of what is there is kept
+until it ends, up to `MOST_HELD`.
 Arguments of tool calls, and strings of an answer in JSON, are looked through as a whole.
 
     mask   the name of the type stands for the value: `[EMAIL]`
@@ -22,6 +23,7 @@ from extproc.dialects.rewriting import Rewriting, parse
 from extproc.dialects.sse import Splitter
 from extproc.filter import BodyTransform
 from extproc.request import Kind
+from extproc.safety.pii.begun import Openings
 from extproc.safety.pii.engine import Engine, Said
 from extproc.safety.pii.finding import Finding, resolve
 from extproc.safety.pii.mask import name_of
@@ -47,12 +49,6 @@ class OutboundRule(msgspec.Struct, frozen=True):
     tenants: AbstractSet[str] = frozenset()
     models: AbstractSet[str] = frozenset()
 
-    def may_cover(self, tenant: str) -> bool:
-        return not self.tenants or tenant in self.tenants
-
-    def covers(self, tenant: str, model: str) -> bool:
-        return self.may_cover(tenant) and (not self.models or model in self.models)
-
 
 class Look:
     """What is known of one answer: rules, what the caller sent, and whether it was cut."""
@@ -64,14 +60,17 @@ class Look:
         rules: Sequence[OutboundRule],
         sent: Callable[[str, str], bool],
         tell: Callable[[str, OutboundAction], None],
+        openings: Openings | None = None,
     ) -> None:
         """`sent` says whether the caller has sent a value of that type; `tell` hears of each that he
-        has not before anything of it goes out."""
+        has not before anything of it goes out. `openings` are those of the rules' types at least;
+        without them, anything may be the beginning of a value."""
         self._engine = engine
         self._own = own
         self._rules = rules
         self._sent = sent
         self._tell = tell
+        self._openings = openings
         self.is_cut = False
 
     def find(self, text: str) -> Sequence[Finding]:
@@ -79,6 +78,9 @@ class Look:
         (found,) = self._engine.find([Said(text)], self._own)
         kept = [each for each in found if each.type != LOOKALIKE and self._action(each.type)]
         return resolve(kept, lambda each: STRENGTH[self._action(each.type) or "tag"])
+
+    def find_open(self, text: str) -> int:
+        return self._openings.find(text) if self._openings else 0
 
     def treat(self, kind: str, value: str) -> str | None:
         """Return what is to stand there; None ends the text before it."""

@@ -18,6 +18,7 @@ from extproc.safety.moderation.rules import (
     Where,
 )
 from extproc.safety.moderation.words import Lexicon, Reader
+from extproc.safety.scope import covers
 
 PART_CHARS = 8_000
 """Of a text that is judged at once: 2 000 to 8 000 tokens; guards read 8 192 and more."""
@@ -51,7 +52,7 @@ class Panel:
 
     def seat(self, tenant: str, model: str, where: Where) -> "Bench":
         """Take the rules that are for a request."""
-        rules = [each for each in self.rules if each.covers(tenant, model, where)]
+        rules = [each for each in self.rules if where in each.where and covers(each, tenant, model)]
         return Bench(self, rules, where)
 
     async def ask(self, name: str, question: Question) -> Sequence[Mapping[str, float]] | None:

@@ -50,12 +50,6 @@ class Rule(msgspec.Struct, frozen=True):
     def has_words(self) -> bool:
         return bool(self.words or self.patterns)
 
-    def may_cover(self, tenant: str, where: Where) -> bool:
-        return where in self.where and (not self.tenants or tenant in self.tenants)
-
-    def covers(self, tenant: str, model: str, where: Where) -> bool:
-        return self.may_cover(tenant, where) and (not self.models or model in self.models)
-
     def find(self, scores: Mapping[str, float]) -> str:
         """Name the worst category that is above its threshold; or nothing."""
         above = [

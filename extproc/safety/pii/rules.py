@@ -53,12 +53,6 @@ class Rule(msgspec.Struct, frozen=True):
     models: AbstractSet[str] = frozenset()
     speakers: AbstractSet[Speaker] = frozenset()
 
-    def may_cover(self, tenant: str) -> bool:
-        return not self.tenants or tenant in self.tenants
-
-    def covers(self, tenant: str, model: str) -> bool:
-        return self.may_cover(tenant) and (not self.models or model in self.models)
-
 
 class Choice:
     """The rules that are for one request, in order: the first that names a type and is for the speaker

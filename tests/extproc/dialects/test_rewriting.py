@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.dialects.rewriting import Rewriting, parse, replace_data, replace_only
+from extproc.dialects.rewriting import Rewriting, parse, replace_data
 from extproc.dialects.sse import Splitter
 from extproc.request import Kind
 from tests.extproc.chunking import chunked
@@ -104,14 +104,33 @@ def test_the_first_byte_tells_json(raw):
     assert play(Kind.CHAT, raw, chunks=[raw[:2], raw[2:]]) == raw.upper()
 
 
-def test_only_what_stands_once_is_replaced_at_a_glance():
-    change = {("a",): ("x", "y")}
-    assert replace_only(b'{"a":"x"}', change) == b'{"a":"y"}'
-    assert replace_only(b'{"a": "x"}', change) == b'{"a": "y"}'
-    for other in (b'{"a" :"x"}', b'{"a":"x","b":{"a":"x"}}', b'{"a":"\\u0078"}'):
-        assert replace_only(other, change) is None
-    assert replace_only(b'{"a":"x"}', {**change, ("b",): ("x", "y")}) is None
-    assert replace_only(b'{"a":"\\ud800"}', {("a",): ("\ud800", "y")}) == b'{"a":"y"}'
+TEXTS = st.text(st.sampled_from('a b"\\\n<é😀\u2028\x01'), max_size=6)
+
+
+class Parsed(Rewriting):
+    """Forgets what it has seen, so that each event is parsed."""
+
+    def feed(self, chunk):
+        if self._body:
+            self._body._frame = None
+        return super().feed(chunk)
+
+
+@pytest.mark.parametrize("stands", [False, True])
+@given(st.lists(st.tuples(st.integers(0, 1), TEXTS, st.booleans()), max_size=9), st.booleans())
+def test_events_that_are_not_parsed_come_to_the_same(stands, said, ascii_only):
+    events = []
+    for number, (index, text, is_last) in enumerate(said):
+        choice = {"index": index, "delta": {"content": text, "x": "y z"}}
+        if is_last:
+            choice["finish_reason"] = "stop"
+        document = {"id": "c", "choices": [choice], "usage": {"total_tokens": number}}
+        events.append(b"data: " + json.dumps(document, ensure_ascii=ascii_only).encode() + b"\n\n")
+    each, parsed = (
+        [*map(made.feed, events), made.finish()]
+        for made in (cls(Kind.CHAT, Shouting(stands=stands)) for cls in (Rewriting, Parsed))
+    )
+    assert each == parsed
 
 
 def test_parse_and_replace():

@@ -21,6 +21,7 @@ from extproc.policy.models import Policy
 from extproc.request import Identity, Kind, Model, Operation, Payload, Prompt, Request
 from extproc.safety.moderation.rules import Rule
 from extproc.stores.memory import MemoryEngines, MemoryJournal
+from tests.extproc.filters.unchanged import facts
 from tests.extproc.requests import bare
 from tests.extproc.safety.moderation.answers import Judge, panel
 
@@ -88,7 +89,8 @@ async def test_a_blocked_request_is_refused_told_and_written_down():
     [ask("a pipe bomb", tenant="globex"), ask("pipes"), ask("a pipe bomb", model="guard")],
 )
 async def test_what_no_rule_is_against_is_not_touched(request_):
-    assert await requests(BOMB, guards=frozenset({"guard"})).decide(request_) is request_
+    found = await requests(BOMB, guards=frozenset({"guard"})).decide(request_)
+    assert facts(found) == facts(request_)
 
 
 async def test_a_tag_goes_along():
@@ -110,7 +112,7 @@ async def test_a_service_judges_what_is_new_and_words_come_first():
     ]
     filters = requests(JUDGED, BOMB, judge=judge)
     request = ask(messages=talk)
-    assert await filters.decide(request) is request
+    assert facts(await filters.decide(request)) == facts(request)
     assert judge.asked[0].texts == ["hello\nresult"]
     assert isinstance(await filters.decide(ask("pipe bomb")), Deny)
     assert len(judge.asked) == 1, "what is refused anyway is not sent anywhere"
@@ -204,7 +206,7 @@ async def test_a_prompt_that_nobody_can_read():
     request = ask(kind=Kind.COMPLETIONS, prompt=[1, 2, 3])
     denied = await requests(BOMB).decide(request)
     assert (denied.reason, denied.param) == (Reason.CONTENT_BLOCKED, "prompt")
-    assert await requests(TAG).decide(request) is request
+    assert facts(await requests(TAG).decide(request)) == facts(request)
 
 
 def test_services_see_only_what_is_masked():

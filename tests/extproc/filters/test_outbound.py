@@ -6,7 +6,13 @@ import pytest
 
 from audit.memory import MemoryAudit
 from extproc.filter import AnswerMode
-from extproc.filters.outbound import OutboundCheck, OutboundScreen, Sent, check_answers
+from extproc.filters.outbound import (
+    OutboundCheck,
+    OutboundScreen,
+    Sent,
+    SentDocument,
+    check_answers,
+)
 from extproc.policy.models import Policy
 from extproc.request import Identity, Kind, Model, Operation, Prompt
 from extproc.safety.outbound import OutboundRule
@@ -133,3 +139,19 @@ def test_it_is_there_when_the_policy_has_rules():
     (check,) = check_answers(Policy.model_validate({"outbound": rules}), None, None, lambda: 0)
     assert check.wish(request("anybody")) is AnswerMode.STREAMED
     assert check.on_fault == "deny"
+
+
+@pytest.mark.parametrize(
+    ("own", "first"),
+    [({}, "Nothing is"), ({"dictionaries": [{"name": "project", "words": ["falcon"]}]}, "")],
+)
+def test_only_how_shipped_types_begin_is_known(own, first):
+    rules = {"rules": [{"types": ["email"], "action": "mask"}]}
+    policy = Policy.model_validate({"outbound": rules, "pii": own})
+    (check,) = check_answers(policy, None, None, lambda: 0)
+    asked = request("acme").having(SentDocument({"messages": []}))
+    choice = {"index": 0, "delta": {"content": "Nothing is found."}}
+    event = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+    shown = json.loads(check.transform(asked).feed(event).removeprefix(b"data: "))
+    assert shown["choices"][0]["delta"]["content"].startswith(first)
+    assert bool(shown["choices"][0]["delta"]["content"]) == bool(first)

@@ -12,6 +12,7 @@ from extproc.dialects.ending import ending
 from extproc.dialects.sse import Splitter
 from extproc.request import Kind
 from extproc.safety.outbound import Look, Outbound, OutboundRule
+from extproc.safety.pii.begun import Openings
 from extproc.safety.pii.engine import shipped
 from tests.extproc.chunking import chunked, recorded
 
@@ -203,9 +204,17 @@ def test_a_refused_stream_is_json():
     assert json.loads(shown) == {"error": {"message": "no such user [EMAIL]"}}
 
 
-def test_rules_name_whom_they_are_for():
-    rule = OutboundRule(frozenset({"all"}), "cut", frozenset({"acme"}), frozenset({"demo"}))
-    assert rule.may_cover("acme")
-    assert not rule.may_cover("other")
-    assert rule.covers("acme", "demo")
-    assert not rule.covers("acme", "big")
+@pytest.mark.parametrize(("openings", "most"), [(Openings({"email"}), 16), (None, 96)])
+def test_first_words_go_out_as_soon_as_they_are_no_value(openings, most):
+    text = "There is nothing of the kind in these words. " * 4
+    look = Look(shipped(), None, RULES, lambda *_: False, lambda *_: None, openings)
+    transform, out, seen = Outbound(Kind.CHAT, look), "", 0
+    for piece in pieces(text):
+        seen += len(piece)
+        event = deltas.write(Kind.CHAT, Channel(0, "content"), {}, piece)
+        document = json.loads(transform.feed(event).removeprefix(b"data: "))
+        out += document["choices"][0]["delta"]["content"]
+        if out:
+            break
+    assert seen <= most
+    assert text.startswith(out)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.safety.moderation.fold import Folder, fold, fold_pattern
+from extproc.safety.moderation.fold import Folder, fold, fold_char, fold_pattern
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ def test_a_text_may_come_in_any_pieces(pieces):
 
 def test_the_syntax_of_a_pattern_stays():
     assert fold_pattern("É\\W{1,3}\uff2b") == r"e\W{1,3}k"
+
+
+def test_every_character_is_folded_as_it_is_alone():
+    """What is done to whole texts, because it is faster, is what each character says."""
+    whole = "x".join(map(chr, range(0x20000)))
+    assert Folder().feed(whole) == "x".join(
+        fold_char.__wrapped__(chr(code)) for code in range(0x20000)
+    )

@@ -20,15 +20,5 @@ def test_find(rule, scores, found):
     assert rule.find(scores) == found
 
 
-def test_for_whom():
-    rule = Rule("r", where=frozenset({"answer"}), tenants={"acme"}, models={"m"})
-    assert rule.covers("acme", "m", "answer")
-    assert rule.may_cover("acme", "answer")
-    assert not rule.covers("acme", "n", "answer")
-    assert not rule.covers("globex", "m", "answer")
-    assert not rule.may_cover("acme", "request")
-    assert Rule("all").covers("anybody", "any", "request")
-
-
 def test_a_question_does_not_show_what_was_said():
     assert "secret" not in repr(Question(["secret"], "answer", "secret"))

@@ -26,14 +26,5 @@ def test_nothing_is_done_where_no_rule_says_so():
     assert Choice([Rule({"email": "hash"})]).touches
 
 
-def test_whom_a_rule_covers():
-    rule = Rule({"all": "mask"}, tenants=frozenset({"acme"}), models=frozenset({"m"}))
-    assert rule.covers("acme", "m")
-    assert rule.may_cover("acme")
-    assert not rule.covers("acme", "other")
-    assert not rule.covers("globex", "m")
-    assert Rule({"all": "mask"}).covers("anybody", "anything")
-
-
 def test_actions_have_an_order():
     assert sorted(STRENGTH, key=STRENGTH.__getitem__) == ["tag", "mask", "hash", "redact", "deny"]
