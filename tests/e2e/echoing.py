@@ -10,6 +10,8 @@ import json
 import threading
 import time
 
+from tests.e2e.hunting import HUNT
+
 PIECE = 3
 
 
@@ -17,8 +19,9 @@ class Echoing(http.server.ThreadingHTTPServer):
     """`seen` are the bodies it was sent; `words` are said instead, if there are any. With `pause_s` it
     waits after each piece; `said` counts the pieces it got rid of. While it `fails` it says 503."""
 
-    def __init__(self):
+    def __init__(self, hunt):
         super().__init__(("127.0.0.1", 0), Echo)
+        self.hunt = hunt
         self.seen, self.pause_s, self.said, self.words = [], 0.0, 0, ""
         self.fails = False
 
@@ -41,6 +44,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.hunt.sent("the echo", self.headers.items(), body)
         self.server.seen.append(body.decode())
         if self.server.fails:
             self.answer({}, 503)
@@ -203,8 +207,8 @@ DIALECTS = {
 
 
 @contextlib.contextmanager
-def echoing():
-    with Echoing() as engine:
+def echoing(hunt=HUNT):
+    with Echoing(hunt) as engine:
         threading.Thread(target=engine.serve_forever, daemon=True).start()
         try:
             yield engine

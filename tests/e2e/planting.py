@@ -1,13 +1,11 @@
 """Personal data to plant, every way to send it, and whether it is to be found in something."""
 
-import base64
 import json
-import re
 from typing import NamedTuple
 from urllib.parse import quote
 
 from tests.e2e.limits import CHAT
-from tests.e2e.test_masking import NAME
+from tests.e2e.planted import NAME, Finder
 from tests.extproc.safety.pii.corpus import positives
 
 TEXT, MESSAGES, RESPONSES = "/v1/completions", "/v1/messages", "/v1/responses"
@@ -24,6 +22,8 @@ OWN = {"EMP-730915": "employee", "猎鹰九号": "project"}
 
 
 class Planted(NamedTuple):
+    name: str
+    """To say which one was found, without saying it."""
     value: str
     text: str
     """A sentence with the value in it."""
@@ -34,41 +34,26 @@ def plant():
     for sample in positives():
         taken.setdefault(sample.type, []).append(sample)
     chosen = [sample for samples in taken.values() for sample in samples[:EACH]]
-    own = [*OWN, NAME]
-    return [Planted(each.value, each.text) for each in chosen] + [
-        Planted(value, f"this is {value}, as you know") for value in own
-    ]
+    own = {**OWN, NAME: "person"}
+    return [
+        Planted(f"{each.type} {number}", each.value, each.text)
+        for number, each in enumerate(chosen)
+    ] + [Planted(name, value, f"this is {value}, as you know") for value, name in own.items()]
 
 
 PLANTED = plant()
 ALL = "\n".join(each.text for each in PLANTED)
 
 
-def forms(value):
-    """The value as it may stand somewhere: as it is, folded, escaped, in base64."""
-    written = {value, re.sub(r"[\s().·-]", "", value), quote(value), json.dumps(value)[1:-1]}
-    written |= set(value.splitlines()[1:-1])  # of a private key, each line alone
-    raw = value.encode()
-    for start in range(3):
-        # The characters that depend on nothing before or behind.
-        packed = base64.b64encode(b"\0" * start + raw).decode().rstrip("=")
-        written.add(packed[(0, 2, 3)[start] : len(packed) - 1])
-    return {raw for form in written if len(raw := form.encode()) > 5}
-
-
 ASCII = [each.value for each in PLANTED if each.value.isascii() and len(each.value) < 30]
 SHORT = [ASCII[0], next(filter(str.isdecimal, ASCII))]
 """What fits where only a word does: an address and a number."""
-FORMS = [(form, each.value) for each in PLANTED for form in forms(each.value)]
+FINDER = Finder({each.name: each.value for each in PLANTED})
 
 
 def find(raw):
-    """Which of the values are in there, each with what stands around it."""
-    raw = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
-    places = {value: (raw.find(form), form) for form, value in FORMS if form in raw}
-    return {
-        value: raw[max(0, at - 60) : at + len(form) + 20] for value, (at, form) in places.items()
-    }
+    """Names of the values in there -> offset."""
+    return FINDER.find(raw.encode("utf-8", "replace") if isinstance(raw, str) else raw)
 
 
 def chat(text, **more):

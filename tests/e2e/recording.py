@@ -5,12 +5,15 @@ import http.server
 import json
 import threading
 
+from tests.e2e.hunting import HUNT
+
 
 class Recording(http.server.ThreadingHTTPServer):
     """Answers every request the same way; `status` may be changed while it runs."""
 
-    def __init__(self):
+    def __init__(self, hunt):
         super().__init__(("127.0.0.1", 0), Answer)
+        self.hunt = hunt
         self.seen, self.status = [], 200
 
     @property
@@ -37,14 +40,15 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.hunt.sent("the recorder", self.headers.items(), body)
         self.server.seen.append(([(k.lower(), v) for k, v in self.headers.items()], body))
         usage = {"prompt_tokens": 3, "completion_tokens": 4}
         self.answer(self.server.status, {"choices": [], "usage": usage})
 
 
 @contextlib.contextmanager
-def recording():
-    with Recording() as engine:
+def recording(hunt=HUNT):
+    with Recording(hunt) as engine:
         threading.Thread(target=engine.serve_forever, daemon=True).start()
         try:
             yield engine

@@ -11,8 +11,8 @@ from extproc.cli.preflight import free_port
 from tests.e2e.conftest import ACME, GLOBEX, ROOT, wait_for
 from tests.e2e.echoing import echoing
 from tests.e2e.limits import CHAT, limited
+from tests.e2e.planted import KNOWN, MAIL
 
-MAIL = "ann.lee@example.com"
 KEY = {**os.environ, "PII_KEY": "0123456789abcdef0123456789"}
 
 
@@ -96,7 +96,7 @@ def test_what_was_masked_leaves_and_comes_back(both):
 
 
 def test_what_must_stay_goes_to_who_may_see_it(both):
-    answer, seen = ask(both, "modest", MAIL)
+    answer, seen = ask(both, "modest", KNOWN["mail"])
     assert answer.status_code == 200
     assert answer.headers["x-headgate-fallback"] == "from=modest; reason=egress"
     assert not seen
@@ -117,7 +117,7 @@ def test_no_engine_that_fails_sends_it_elsewhere(both):
         answer, seen = ask(both, "frail")
         assert answer.headers["x-headgate-fallback"] == "from=frail; reason=failed"
         assert len(seen) == 1
-        answer, seen = ask(both, "frail", MAIL)
+        answer, seen = ask(both, "frail", KNOWN["mail"])
         assert answer.status_code == 503
         assert not seen
         assert gateway.row(answer.headers["x-request-id"])["pool"] == "here"

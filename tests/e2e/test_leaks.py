@@ -23,6 +23,7 @@ from extproc.cli.main import COMMANDS, build
 from extproc.safety.injection.canary import CUT
 from tests.e2e.conftest import ACME, GLOBEX, Gateway, events, wait_for
 from tests.e2e.echoing import Echoing, echoing
+from tests.e2e.hunting import Hunt, read_all, spoken
 from tests.e2e.limits import CHAT, limited
 from tests.e2e.planting import ALL, ASKS, PLANTED, SHORT, chat, find, wrong_requests
 from tests.e2e.test_masking import detecting
@@ -108,6 +109,9 @@ def all_on(tmp_path_factory):
         httpx.Client(base_url=gateway.url, timeout=30) as http,
     ):
         yield Everything(gateway, engine, detector, http)
+    left = Hunt({each.name: each.value for each in PLANTED})
+    left.tree(gateway.state)  # what was written as it stopped, too
+    left.check()
 
 
 def ask_in_every_way(on):
@@ -158,27 +162,9 @@ def kill_workers(on):
 def read_valkey(gateway):
     """All that is in it, whatever its type."""
     with redis.Redis(unix_socket_path=str(gateway.layout.counters_socket)) as valkey:
-        read = {
-            b"string": valkey.get,
-            b"hash": valkey.hgetall,
-            b"set": valkey.smembers,
-            b"zset": lambda key: valkey.zrange(key, 0, -1),
-            b"list": lambda key: valkey.lrange(key, 0, -1),
-            b"stream": valkey.xrange,
-        }
-        keys = valkey.scan_iter(count=1000)
-        found = [(key, read[valkey.type(key)](key)) for key in keys]
+        found = read_all(valkey)
     assert found
-    return found
-
-
-def spoken(value):
-    """All texts and bytes in there, one behind the other."""
-    if isinstance(value, dict):
-        value = [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple | set):
-        return b"\n".join(spoken(each) for each in value)
-    return value if isinstance(value, bytes) else str(value).encode()
+    return spoken(found)
 
 
 def headgate(gateway, *words):
@@ -197,7 +183,7 @@ def what_stays(gateway, engine):
             yield str(path.relative_to(gateway.state)), path.read_bytes()
     yield "what it said", (gateway.state.parent / "s.out").read_bytes()
     yield "metrics", gateway.metrics()
-    yield "Valkey", spoken(read_valkey(gateway))
+    yield "Valkey", read_valkey(gateway)
     by = "tenant,project,user,model,key_id,status,deny_reason"
     yield "usage", headgate(gateway, "usage", "--by", by, "--json")
     yield "audit search", headgate(gateway, "audit", "search", "--json", "--limit", "100000")
@@ -220,7 +206,8 @@ def what_stays(gateway, engine):
     ids=["as it is", "in a URL", "in JSON", "in base64", "one later", "two later"],
 )
 def test_whatever_is_there_is_found(written):
-    assert find(written).keys() == {each.value for each in PLANTED}
+    raw = written if isinstance(written, bytes) else written.encode()
+    assert find(raw).keys() == {each.name for each in PLANTED}
 
 
 @pytest.mark.parametrize("stream", [True, False])

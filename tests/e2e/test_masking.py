@@ -12,9 +12,8 @@ import pytest
 from tests.e2e.conftest import GLOBEX, wait_for
 from tests.e2e.echoing import echoing
 from tests.e2e.limits import CHAT, limited
+from tests.e2e.planted import API_KEY, KNOWN, MAIL, NAME, PHONES
 
-MAIL, KEY = "ann.lee@example.com", "AKIAIOSFODNN7EXAMPLE"
-NAME = "Mona Lee"
 PII = {
     "key": {"env": "PII_KEY"},
     "rules": [{"tenants": ["acme"], "types": {"all": "mask", "api_key": "deny", "iban": "tag"}}],
@@ -81,7 +80,7 @@ def say(*texts):
 
 
 def test_the_client_is_told_how_much_was_masked(both):
-    answer = ask(both[0], messages=say(f"{MAIL} and GB29 NWBK 6016 1331 9268 19"))
+    answer = ask(both[0], messages=say(f"{MAIL} and {KNOWN['iban']}"))
     assert answer.headers["x-headgate-pii"] == "masked=1; tagged=1"
     assert MAIL in answer.text
     assert MAIL not in both[1].seen[-1]
@@ -97,12 +96,12 @@ def test_names_are_found_by_whoever_can(both):
 
 def test_a_refusal_names_the_place_and_never_the_value(both):
     before = len(both[1].seen)
-    answer = ask(both[0], messages=say("hi", f"use {KEY}"))
+    answer = ask(both[0], messages=say("hi", f"use {API_KEY}"))
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, "personal_data")
     assert error["param"] == "messages[1].content"
     assert "api_key" in error["message"]
-    assert KEY not in answer.text
+    assert API_KEY not in answer.text
     assert len(both[1].seen) == before
 
 
@@ -113,17 +112,17 @@ def test_token_ids_cannot_slip_past(both):
 
 def test_a_tenant_without_a_rule_is_left_alone(both):
     with both[0].http(GLOBEX) as http:
-        answer = http.post(CHAT, json={"model": "demo", "messages": say(MAIL)})
+        answer = http.post(CHAT, json={"model": "demo", "messages": say(KNOWN["mail"])})
     assert answer.status_code == 200
-    assert MAIL in both[1].seen[-1]
+    assert KNOWN["mail"] in both[1].seen[-1]
     assert "x-headgate-pii" not in answer.headers
 
 
 def test_a_conversation_begins_alike_at_every_worker(both):
     both[1].seen.clear()
     turns = []
-    for number in range(8):
-        turns.append(f"turn {number}: write to {MAIL} or 1380013800{number}")
+    for number, phone in enumerate(PHONES):
+        turns.append(f"turn {number}: write to {MAIL} or {phone}")
         assert ask(both[0], messages=say(*turns)).status_code == 200
     sent = [json.loads(body)["messages"] for body in both[1].seen]
     assert all(later[: len(sooner)] == sooner for sooner, later in pairwise(sent))
@@ -131,12 +130,13 @@ def test_a_conversation_begins_alike_at_every_worker(both):
 
 def test_nothing_that_the_gateway_writes_has_a_value(both):
     gateway = both[0]
-    ask(gateway, messages=say(f"{MAIL} {KEY}"))
+    ask(gateway, messages=say(f"{MAIL} {API_KEY}"))
     ask(gateway, messages=say(MAIL))
     wait_for(gateway.rows, what="the ledger rows")
     for path in gateway.state.rglob("*"):
         if path.is_file():
             written = path.read_bytes()
-            # The tenant without a rule has sent its mail address, and only to the engine.
             assert MAIL.encode() not in written, path
-            assert KEY.encode() not in written, path
+            assert API_KEY.encode() not in written, path
+            # The tenant without a rule has sent its mail address, and only to the engine.
+            assert KNOWN["mail"].encode() not in written, path

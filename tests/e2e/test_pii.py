@@ -14,10 +14,10 @@ from openai import OpenAI
 from tests.e2e.conftest import ACME, GLOBEX, events, wait_for
 from tests.e2e.echoing import echoing
 from tests.e2e.limits import limited
+from tests.e2e.planted import CARD, KNOWN, MAIL, PHONE, RESIDENT, STRANGER
 
-VALUES = ("ann.lee@example.com", "138 0013 8000", "11010519491231002X", "4111 1111 1111 1111")
+VALUES = (MAIL, PHONE, RESIDENT, CARD)
 TEXT = "Mail {} or call {}; 身份证{}, 卡号{}已绑定。".format(*VALUES)
-STRANGER = "bob@example.org"
 PII = {
     "key": {"env": "PII_KEY"},
     "rules": [{"tenants": ["acme"], "types": {"all": "mask"}}],
@@ -221,9 +221,9 @@ def spoken(answer):
 
 
 def test_values_that_the_caller_did_not_send_are_masked(both, engine):
-    engine.words = f"Ask {STRANGER} or {VALUES[0]}. " * 5
+    engine.words = f"Ask {STRANGER} or {KNOWN['mail']}. " * 5
     shown = engine.words.replace(STRANGER, "[EMAIL]")
-    asked = f"What of {VALUES[0].upper()}?"
+    asked = f"What of {KNOWN['mail'].upper()}?"
     assert spoken(hear(both, asked, stream=True)) == shown
     plain = hear(both, asked, stream=False).json()
     assert plain["choices"][0]["message"]["content"] == shown
