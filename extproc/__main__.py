@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import uvloop
 
@@ -21,8 +22,9 @@ from extproc.ejections import Ejections
 from extproc.enginesview import EnginesView
 from extproc.errors import PolicyError
 from extproc.filters import Outside, build
-from extproc.filters.caching import Listening, make_caching
+from extproc.filters.caching import make_caching
 from extproc.filters.governance import Governance
+from extproc.filters.listening import Listening
 from extproc.filters.standins import Standing
 from extproc.guards.base import Bans
 from extproc.guards.guard import Guard
@@ -34,6 +36,7 @@ from extproc.limits.waiting import Waiting
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
 from extproc.policy.last_good import LastGood
+from extproc.policy.load import load_sources
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
 from extproc.policy.status import StatusFile
@@ -41,20 +44,20 @@ from extproc.policy.watch import Watch
 from extproc.policy.watching import static_members
 from extproc.routing.health import Watchdog
 from extproc.server import Server
-from extproc.settings import Settings, SettingsError, inherited
+from extproc.settings import KNOWN_POOLS, Settings, SettingsError, inherited
 from extproc.stores.bans_memory import MemoryBans
 from extproc.stores.bans_redis import open_bans
+from extproc.stores.beside import Beside
 from extproc.stores.cache_memory import MemoryAnswers
 from extproc.stores.cache_redis import open_answers
+from extproc.stores.classifiers import reach_classifier
 from extproc.stores.counters_fallback import fall_back
 from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.counters_servers import open_servers
 from extproc.stores.decisions import DIRECTORY, DecisionFiles
-from extproc.stores.detector import DetectorClient
 from extproc.stores.gateway import GatewayClient
 from extproc.stores.journal import FileJournal
-from extproc.stores.moderators import ModeratorClient
-from extproc.stores.opa import OpaClient
+from extproc.stores.known_pools import KnownPools
 from extproc.witness import CurrentPipeline
 from telemetry.logs import Event, EventLog, start_logging
 
@@ -90,9 +93,7 @@ class Worker:
             lambda result, count: metrics.decision_records.add(result, amount=count),
         )
         self._rings = KeyRings(metrics.jwks_refreshes.add)
-        self._opa = OpaClient()
-        self._detector = DetectorClient()
-        self._moderators = ModeratorClient()
+        self._beside = Beside()
         self._asker = GatewayClient(settings.url) if settings.url else None
         journal = FileJournal(settings.state / "journal")
         self._audit = AuditJournal(settings.state)
@@ -106,26 +107,28 @@ class Worker:
             self._view,
             journal,
             self._rings,
-            authority=self._opa.at,
+            authority=self._beside.opa.at,
             standing=Standing(metrics.fallbacks.add, self._asker, metrics.cascaded),
             governance=Governance(stores.counters, self._lasting, meter, alert, self._waiting),
             guard=self._guard,
             caching=self._caching,
             decisions=self._decisions,
             count_pick=metrics.picks.add,
-            detector=self._detector.at,
+            detector=self._beside.detector.at,
             pii_meter=meter,
             firewall_meter=meter,
-            moderator=self._moderators.at,
+            moderator=self._beside.moderators.at,
+            classifier=partial(reach_classifier, self._beside.moderators),
             moderation_meter=meter,
             audit=self._audit,
         )
         self._ejections = Ejections(metrics.endpoint_states, metrics.ejections)
         self._pools: Sequence[str] = ()
-        self._secrets = SecretReader(inherited())
+        secret_reader = SecretReader(inherited())
         self._last_good = LastGood(settings.state / "policy-in-force.json")
         vocabularies = self._lasting.vocabularies
-        policy = self._last_good.load(settings.policy, self._secrets, vocabularies)
+        policy = self._last_good.load(settings.policy, secret_reader, vocabularies)
+        self._load = partial(load_sources, secrets=secret_reader, vocabularies=vocabularies)
         self._version = policy.version
         self._status = StatusFile.begin(
             settings.state / "run", settings.listen, settings.policy, policy.version
@@ -178,8 +181,8 @@ class Worker:
             self._version,
             self._swap,
             self._reject,
-            self._secrets,
-            self._lasting.vocabularies,
+            self._load,
+            KnownPools(self._settings.state / KNOWN_POOLS).wait,
         )
         async with asyncio.TaskGroup() as tasks:
             beside = (
@@ -199,12 +202,11 @@ class Worker:
             await self._server.drain()
             for task in beside:
                 task.cancel()
-        await self._opa.close()
-        await self._detector.close()
-        await self._moderators.close()
+        await self._beside.close()
         if self._asker:
             await self._asker.close()
         await self._lasting.close()
+        self._listening.close()
         self._audit.close()
         self._status.close()
         log.info(Event.STOPPED)

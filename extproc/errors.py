@@ -53,6 +53,10 @@ class EmbeddingError(HeadgateError):
     """No vector for a text, or none in time."""
 
 
+class QuestionsFaultError(HeadgateError):
+    """No answer from where questions are kept, or none in time. Never holds what was asked."""
+
+
 class CountersFaultError(HeadgateError):
     """No answer from the counters. What was asked may have been done: ask again by the same key."""
 

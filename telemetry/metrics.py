@@ -139,7 +139,7 @@ FIREWALL = Metric("firewall_total", "requests", ("family", "speaker", "action"),
 PII = Metric("pii_values_total", "values", ("type", "action"), fixed=("action",),
     help="Personal data found in requests, by type, and what was done: mask, hash, redact, deny or tag; in answers: outbound_mask, outbound_cut or outbound_tag.")
 CACHE = Metric("cache_requests_total", "requests", ("result", "reason"), fixed=("result", "reason"),
-    help="Requests that a cache rule is for: hit by its kind (exact, semantic, coalesced, stale), miss, bypass by its reason; and faults of the store or the embedding.")
+    help="Requests that a cache rule is for: hit by its kind (exact, semantic, coalesced, stale), miss, bypass by its reason; and faults of the store, the embedding, or where questions are kept.")
 CACHE_ANSWERS = Metric("cache_answers_total", "answers", ("result",), fixed=("result",),
     help="Answers collected for the cache: kept, unfit (cut off, refused, or more than one text), dropped because keeping was too slow, or a fault of the store.")
 CACHE_BYTES = Metric("cache_kept_bytes_total", "bytes",

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engines.watch.config import Config, write_config
@@ -21,7 +22,7 @@ from extproc.epp.pipeline import find_pool
 from extproc.errors import PolicyError
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
-from extproc.policy.load import load
+from extproc.policy.load import load, load_sources
 from extproc.policy.models import Policy
 from extproc.policy.watch import Watch
 from extproc.policy.watching import static_members, watched
@@ -180,14 +181,9 @@ class Picker:
 
     def _reload(self) -> Watch:
         shape = self._shape
-        return Watch(
-            self._source.directories,
-            self._version,
-            self._swap,
-            self._reject,
-            shape.secrets,
-            shape.lasting.vocabularies if shape.lasting else None,
-        )
+        vocabularies = shape.lasting.vocabularies if shape.lasting else None
+        read = partial(load_sources, secrets=shape.secrets, vocabularies=vocabularies)
+        return Watch(self._source.directories, self._version, self._swap, self._reject, read)
 
     async def _begin(self) -> None:
         """Be ready once endpoints were found."""

@@ -111,7 +111,8 @@ class Published:
             try:
                 await self._check(wanted)
                 await self._change(wanted)
-            except (ConfigError, OSError) as fault:  # tried again after a while: Envoy may be starting
+            except (ConfigError, OSError) as fault:
+                # It is tried again after a while: Envoy may be starting.
                 if str(fault) != self._refused:
                     log.error(Event.POOLS_REFUSED, reason=str(fault))
                 self._refused = str(fault)

@@ -35,6 +35,7 @@ from extproc.cli.processes import (
 from extproc.cli.published import Published
 from extproc.cli.rotate import AccessLog
 from extproc.errors import PolicyError
+from extproc.policy.load import load_sources
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
 from extproc.policy.trail import PolicyTrail
@@ -108,12 +109,12 @@ class Up:
             self._say(f"starting {len(self._engines)} engines")
         for child in (*self._engines, *self._counters):
             await child.start()
+        self._say("rendering and checking the Envoy configuration")
+        await self._published.begin()  # they start meanwhile
         for child, process in zip(self._engines, self._plan.processes, strict=True):
             await child.ready(partial(is_healthy, process.endpoint), process.deadline_s)
         for child in self._counters:
             await child.ready(partial(is_counting, self._plan.layout.counters_socket), READY_S)
-        self._say("rendering and checking the Envoy configuration")
-        await self._published.begin()
         self._say(f"starting {len(self._workers)} workers, the settle process and Envoy")
         keep_in_memory(self._plan.layout.metrics)
         await self._watch.start()
@@ -146,7 +147,7 @@ class Up:
                 self._policy.version,
                 self._swap,
                 self._reject,
-                secrets=SecretReader(inherited()),
+                partial(load_sources, secrets=SecretReader(inherited())),
             )
             beside.append(tasks.create_task(reload.run(self._plan.policy_poll_s)))
             beside.append(tasks.create_task(self._access_log().keep()))

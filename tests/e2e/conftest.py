@@ -11,6 +11,7 @@ from openai import OpenAI
 
 from extproc.cli.preflight import free_port
 from faults.stand import ROOT, Stand, wait_for
+from tests.e2e.hunting import HUNT, recorded, summary
 
 __all__ = ["ACME", "GLOBEX", "ROOT", "events", "free_port", "running", "start", "wait_for"]
 
@@ -19,7 +20,22 @@ ACME, GLOBEX = "sk-headgate-acme", "sk-headgate-globex"
 
 @dataclass
 class Gateway(Stand):
-    """One running `headgate up`, and what tests ask of it."""
+    """One running `headgate up`, and what tests ask of it. Planted values are looked for as it stops."""
+
+    @classmethod
+    def start(cls, state, *flags, **options):
+        gateway = super().start(state, *flags, **options)
+        HUNT.begin(gateway)
+        return gateway
+
+    def stop(self):
+        try:
+            HUNT.before(self)
+        finally:
+            code = super().stop()
+        HUNT.after(self)
+        HUNT.check()
+        return code
 
     def client(self, key=ACME, **options):
         return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, **options)
@@ -46,6 +62,38 @@ class Gateway(Stand):
 
 
 start, running = Gateway.start, Gateway.running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hunted(tmp_path_factory):
+    """Before any gateway, so it ends after all of them."""
+    with recorded(tmp_path_factory.mktemp("engines")):
+        yield
+    HUNT.finish(tmp_path_factory.getbasetemp())
+    HUNT.check()
+
+
+COUNTS = pytest.StashKey()
+"""What the workers of pytest-xdist have searched."""
+
+
+def pytest_configure(config):
+    config.stash[COUNTS] = []
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["hunt"] = HUNT.counts()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    if told := getattr(node, "workeroutput", {}).get("hunt"):
+        node.config.stash[COUNTS].append(told)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    terminalreporter.write_line(summary([*config.stash[COUNTS], HUNT.counts()]))
 
 
 @pytest.fixture(scope="session")

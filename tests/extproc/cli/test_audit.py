@@ -149,7 +149,7 @@ def test_without_the_key_nothing_is_signed(state):
 
 
 def test_a_command_is_recorded_before_anything_runs(tmp_path):
-    now_ms = time.time() * 1000
+    now_ms = int(time.time() * 1000)
     with recording(tmp_path / "new") as record:
         record.tell("key.added", "bob", "acme", until="x")
     (name,) = list_journals(tmp_path / "new" / DIRECTORY)
