@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
-# One start of the gateway is seven Python processes: each would compile all of its modules again.
+# One start of the gateway is eight Python processes: each would compile all of its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 PACKAGES := extproc ledger audit telemetry dataplane engines sidecars alerts
 

@@ -16,7 +16,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "headgate"))
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Thousands of tests are collected, and all of them stay: looking through them for garbage, again and
-    again, takes a third of the collection and an eighth of the tests."""
+    again, takes a third of the collection."""
     gc.disable()
     try:
         return (yield)
