@@ -33,7 +33,7 @@ class Frame(msgspec.Struct, frozen=True):
 
     def read(self, raw: bytes) -> tuple[str, bytes] | None:
         """Return the text of an event that is like it, and what stands behind; None for any other.
-        Costs 1 us, a fifth of parsing."""
+        Costs a sixth of parsing; where counts run, half of it."""
         if not raw.startswith(self.head):
             return None
         at = len(self.head)

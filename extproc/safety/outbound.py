@@ -1,9 +1,9 @@
 """Looks through answers for personal data that the caller did not send.
 
 Of each text of a stream, what may be the beginning of a value is held back, up to 64 characters, and up
-to 32 more between two looks, of which a text's first are closer: a value that is not longer is seen whole before any of it goes out. Of a
-longer one the part that is still held is masked; one that goes on to the end of what is there is kept
-until it ends, up to `MOST_HELD`.
+to 32 more between two looks, of which a text's first are closer: a value that is not longer is seen whole
+before any of it goes out. Of a longer one the part that is still held is masked; one that goes on to the
+end of what is there is kept until it ends, up to `MOST_HELD`.
 Arguments of tool calls, and strings of an answer in JSON, are looked through as a whole.
 
     mask   the name of the type stands for the value: `[EMAIL]`

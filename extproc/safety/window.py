@@ -89,8 +89,11 @@ class Window:
         self._next = length + (FIRST_STEP if is_first else max(STEP, length // STEPS))
 
     def _find_open(self) -> int:
+        """Say where what is held begins. A value that began before goes on in what is held, and words
+        that went out may tell what follows: so some of them are read, too."""
         start = max(self._at, len(self._text) - HOLD)
-        return start + self._reader.find_open(self._text[start:])
+        seen = max(0, start - BEFORE - STEP)
+        return max(start, seen + self._reader.find_open(self._text[seen:]))
 
     def _advance(self, until: int) -> str:
         """Let go what is before `until`, but nothing of a value that reaches beyond."""

@@ -14,6 +14,7 @@ from extproc.request import Kind
 from extproc.safety.outbound import Look, Outbound, OutboundRule
 from extproc.safety.pii.begun import Openings
 from extproc.safety.pii.engine import shipped
+from extproc.safety.window import Window
 from tests.extproc.chunking import chunked, recorded
 
 EMAIL, CARD = "bob@example.org", "4111 1111 1111 1111"
@@ -218,3 +219,24 @@ def test_first_words_go_out_as_soon_as_they_are_no_value(openings, most):
             break
     assert seen <= most
     assert text.startswith(out)
+
+
+LONG_VALUES = {
+    "address": "1234 North West Long Winding Mountain Road Apt 4, Springfield Upon The Hill, IL 62704",
+    "api_key": f"eyJ{'abcdEFGH' * 4}.eyJ{'ijklMNOP' * 7}.{'qrstUVWX' * 5}yz0",
+    "private_key": "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIB-\n-----END EC PRIVATE KEY-----",
+}
+
+
+@pytest.mark.parametrize("kind", LONG_VALUES)
+@pytest.mark.parametrize("before", range(0, 64, 7))
+def test_of_a_value_longer_than_the_hold_as_much_is_masked_as_if_all_were_held(kind, before):
+    text = f"{'and so on ' * 7}"[:before] + f"\n{LONG_VALUES[kind]} and so on"
+    rules = [OutboundRule(frozenset({kind}), "mask")]
+    looks = [
+        Look(shipped(), None, rules, lambda *_: False, lambda *_: None, openings)
+        for openings in (Openings({kind}), None)
+    ]
+    shown, held = (Window(look).read(text) for look in looks)
+    assert shown == held
+    assert shown.endswith(f"[{kind.upper()}] and so on")
