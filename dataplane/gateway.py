@@ -1,5 +1,6 @@
 """What the data plane is made of: typed values, checked when they are built, with the why of each number."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -150,7 +151,7 @@ class Files:
     endpoints_dir: Path
     """One file for each pool, `POOL.yaml`. A changed file must be renamed into place."""
     secrets_dir: Path
-    """The same for the keys of upstreams elsewhere; for nobody else to read."""
+    """The same for the keys of upstreams elsewhere, one for each place; for nobody else to read."""
     clusters: Path
     """Pools, when they may change while Envoy runs; renamed into place as well."""
     routes: Path
@@ -222,7 +223,10 @@ class Gateway:
         return self.files.endpoints_dir / f"{pool.name}.yaml"
 
     def secret_file(self, pool: Pool) -> Path:
-        return self.files.secrets_dir / f"{pool.name}.yaml"
+        """The place is in its name: where a pool moves to gets no key of the place that it leaves, nor that
+        place the new one."""
+        place = hashlib.sha256(str(pool.upstream).encode()).hexdigest()[:8]
+        return self.files.secrets_dir / f"{pool.name}-{place}.yaml"
 
     @property
     def rewrites(self) -> bool:

@@ -41,6 +41,10 @@ TICK_S = 1.0
 STALE_S = 1.5
 """Seven looks should have come by then; of an engine without metrics, one."""
 
+LEAVE_S = 5.0
+"""How long a pool that is gone from the policy is still known, for requests that were under way when it went: they go
+by the policy they began with. Envoy keeps it as long (`extproc/cli/published.py`)."""
+
 Entries = Sequence[tuple[str, Candidate]]
 """One endpoint in each pool it belongs to."""
 
@@ -77,6 +81,9 @@ class EnginesView:
         self._tell_stale = tell_stale
         self._clock = clock
         self._pools: dict[str, PoolView] = {}
+        self._gone: dict[str, PoolView] = {}
+        """Those of the policy before, as they were."""
+        self._gone_until_s = 0.0
         self._by_endpoint: dict[str, list[tuple[str, Candidate]]] = {}
         self._members = Members({})
         self._known = frozenset[str]()
@@ -94,7 +101,9 @@ class EnginesView:
 
     def track(self, pools: Mapping[str, tuple[Sequence[Member], bool]]) -> None:
         """Take a policy: the static members of each pool, and whether others name more."""
-        before = self._pools
+        before = {**self._gone, **self._pools}
+        self._gone = {name: view for name, view in before.items() if name not in pools}
+        self._gone_until_s = self._clock() + LEAVE_S
         self._pools = {}
         for name, (static, discovered) in pools.items():
             view = self._pools[name] = before.get(name) or PoolView()
@@ -103,7 +112,7 @@ class EnginesView:
         self._tell_healthy()
 
     def candidates(self, pool: str, model: str = "") -> Sequence[Candidate]:
-        view = self._pools.get(pool)
+        view = self._pools.get(pool) or self._gone.get(pool)
         if view is None:
             return ()
         now = self._clock()
@@ -124,7 +133,7 @@ class EnginesView:
         }
 
     def prefixes(self, pool: str) -> Prefixes:
-        view = self._pools.get(pool)
+        view = self._pools.get(pool) or self._gone.get(pool)
         return Prefixes() if view is None else view.prefixes
 
     def picked(self, picked: Picked) -> None:
@@ -173,6 +182,8 @@ class EnginesView:
         for endpoint in self._flights.expire(now):
             self._recount(endpoint)
         self._suspects.expire(now)
+        if now >= self._gone_until_s:
+            self._gone = {}
         for endpoint, entries in self._by_endpoint.items():
             for pool, candidate in entries:
                 candidate.warmth = self._watchdog.warmth(pool, endpoint, now)

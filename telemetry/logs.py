@@ -164,7 +164,8 @@ class Event(StrEnum):
     POOLS_CHANGED = "pools_changed"
     """Envoy has the pools and routes of a changed policy."""
     POOLS_LATE = "pools_late"
-    """Envoy still does not know a pool of the policy, which is in force now all the same."""
+    """Envoy still does not know a pool of the policy, which is in force now all the same; unless Envoy has the pool lead
+    elsewhere, which is waited for."""
     POOLS_REFUSED = "pools_refused"
     """Envoy did not take pools or routes of a changed policy, and goes on with those it has."""
     PROCESS_STARTED = "process_started"

@@ -128,7 +128,11 @@ class EngineEmbedder:
         async with self._session().post(url, data=body, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise EmbeddingError(f"the engine answered {answer.status}")
-            raw = await answer.content.read(MOST_BYTES)
+            raw = bytearray()
+            async for chunk in answer.content.iter_chunked(1 << 16):
+                raw += chunk
+                if len(raw) > MOST_BYTES:
+                    raise EmbeddingError(f"the engine answered more than {MOST_BYTES} bytes")
         try:
             return normed(msgspec.json.decode(raw, type=_Answer).data[0].embedding)
         except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):

@@ -2,11 +2,13 @@
 and keys, and what the settle and the watch process follow.
 
 Workers follow the policy by themselves, some sooner than others. So new pools are added before any of them may choose one
-(`extproc/stores/known_pools.py`), and those that are gone are taken away when none does any more.
+(`extproc/stores/known_pools.py`), and those that are gone are taken away when none does any more: from the moment on that
+they are not in the policy, nobody may choose them anew.
 """
 
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import msgspec
@@ -34,18 +36,24 @@ MEMBERS_S = 0.2
 """How soon Envoy learns of an endpoint that was found. Workers may name it earlier: until then Envoy takes
 another one."""
 LINGER_S = 5.0
-"""How long a pool that is gone stays: workers may still choose it, each follows the policy by itself."""
+"""How long a pool that is gone stays: workers may still choose it, each follows the policy by itself. What Envoy refused
+is tried again after as long, and then ever more seldom: it is read as a whole each time, which takes half a second."""
+MOST_DOUBLED = 4
 
 
 class Published:
     """The files, as of the policy in force."""
 
-    def __init__(self, plan: Plan, policy: Policy) -> None:
+    def __init__(self, plan: Plan, policy: Policy, linger_s: float = LINGER_S) -> None:
         self._plan = plan
+        self._linger_s = linger_s
         self._policy = policy
+        self._gone: Mapping[str, PoolPolicy] = {}
+        """Pools that are not in the policy any more, as long as workers may choose them."""
         self._members: Mapping[str, Sequence[str]] = {}
         self._complaint = ""
         self._refused = ""
+        self._refusals = 0
         self._news = asyncio.Event()
         self._served = gateway_of(plan, policy)
 
@@ -63,14 +71,18 @@ class Published:
         write(render(gateway, apart=True), layout.bootstrap)
         write(clusters(gateway), gateway.files.clusters)
         write(routes(gateway), gateway.files.routes)
-        self._name(gateway)
+        self._name()
+        self._sweep_keys()
 
     def tell(self, policy: Policy) -> None:
         """Let Envoy, the settle and the watch process follow a changed policy: they notice the files
-        that are renamed into place."""
-        self._policy = policy
+        that are renamed into place. Raises: ConfigError, OSError."""
         write_keys(policy, gateway_of(self._plan, policy))
-        write_watch(self._plan.layout.watch_config, watch_config(policy))
+        gone = {**self._gone, **{pool.name: pool for pool in self._policy.pools}}
+        now = {pool.name for pool in policy.pools}
+        self._gone = {name: pool for name, pool in gone.items() if name not in now}
+        self._policy = policy
+        self._write_watch()
         self._write_endpoints()
         self._news.set()
 
@@ -79,6 +91,12 @@ class Published:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_members())
             tasks.create_task(self._follow_pools())
+
+    def _write_watch(self) -> None:
+        """Workers that are held back choose among engines of before: those must be looked at as well."""
+        pools = (*self._policy.pools, *self._gone.values())
+        looked_at = self._policy.model_copy(update={"pools": pools})
+        write_watch(self._plan.layout.watch_config, watch_config(looked_at))
 
     def _write_endpoints(self) -> None:
         policy = joined(self._policy, self._members)
@@ -102,23 +120,32 @@ class Published:
 
     async def _follow_pools(self) -> None:
         while True:
-            wanted = gateway_of(self._plan, self._policy)
-            if await self._news_before(LINGER_S if shape(wanted) != shape(self._served) else None):
-                wanted = gateway_of(self._plan, self._policy)
-                wanted = replace(wanted, pools=joint(self._served.pools, wanted.pools))
-            if shape(wanted) == shape(self._served):
-                continue
+            behind = shape(gateway_of(self._plan, self._policy)) != shape(self._served)
+            wait_s = self._linger_s * 2 ** min(self._refusals, MOST_DOUBLED) if behind else None
+            is_new = await self._news_before(wait_s)
             try:
-                await self._check(wanted)
-                await self._change(wanted)
+                await self._catch_up(may_go=not is_new)
             except (ConfigError, OSError) as fault:
                 # It is tried again after a while: Envoy may be starting.
                 if str(fault) != self._refused:
                     log.error(Event.POOLS_REFUSED, reason=str(fault))
                 self._refused = str(fault)
-            else:
-                self._refused = ""
-                log.info(Event.POOLS_CHANGED, pools=[pool.name for pool in wanted.pools])
+                self._refusals = 0 if is_new else self._refusals + 1
+
+    async def _catch_up(self, *, may_go: bool) -> None:
+        """Let Envoy have the pools of the policy, and once all of them are there, no others, if those that are
+        gone may go. Raises: ConfigError, OSError."""
+        self._name()
+        wanted = gateway_of(self._plan, self._policy)
+        if not may_go or not names(wanted) <= names(self._served):
+            wanted = replace(wanted, pools=joint(self._served.pools, wanted.pools))
+        if shape(wanted) != shape(self._served):
+            check_sides(self._served, wanted)
+            await self._check(wanted)
+            await self._change(wanted)
+            log.info(Event.POOLS_CHANGED, pools=[pool.name for pool in wanted.pools])
+        self._refused, self._refusals = "", 0
+        self._sweep_keys()
 
     async def _news_before(self, wait_s: float | None) -> bool:
         """Wait for a changed policy; False when none came in time."""
@@ -145,14 +172,27 @@ class Published:
         await taken.pools_after(lambda: write(clusters(both), files.clusters))
         await taken.routes_after(lambda: write(routes(wanted), files.routes))
         self._served = wanted
-        self._name(wanted)
+        self._name()
+        kept = names(wanted)
+        self._gone = {name: pool for name, pool in self._gone.items() if name in kept}
+        self._write_watch()
         if len(both.pools) > len(wanted.pools):
             await taken.pools_after(lambda: write(clusters(wanted), files.clusters))
 
-    def _name(self, gateway: Gateway) -> None:
-        """Tell workers which pools Envoy knows: `extproc/stores/known_pools.py`."""
-        names = msgspec.json.encode([pool.name for pool in gateway.pools])
-        write(names.decode(), self._plan.layout.pools)
+    def _name(self) -> None:
+        """Tell workers which pools of the policy Envoy knows, and where they lead: `extproc/stores/known_pools.py`."""
+        wanted = names(gateway_of(self._plan, self._policy))
+        places = {each.name: str(each.upstream or "") for each in self._served.pools}
+        known = {name: place for name, place in places.items() if name in wanted}
+        write(msgspec.json.encode(known).decode(), self._plan.layout.pools)
+
+    def _sweep_keys(self) -> None:
+        """Leave no key of a pool that is gone."""
+        pools = (*self._served.pools, *gateway_of(self._plan, self._policy).pools)
+        kept = {self._served.secret_file(pool) for pool in pools}
+        for path in self._served.files.secrets_dir.iterdir():
+            if path not in kept:
+                path.unlink()
 
 
 def gateway_of(plan: Plan, policy: Policy) -> Gateway:
@@ -190,6 +230,22 @@ def shape(gateway: Gateway) -> Hashable:
         for pool in gateway.pools
     ]
     return tuple(pools), gateway.falls_back
+
+
+def names(gateway: Gateway) -> AbstractSet[str]:
+    return {pool.name for pool in gateway.pools}
+
+
+def check_sides(before: Gateway, now: Gateway) -> None:
+    """See that no pool of ours becomes one elsewhere under its name. Workers change over one by one, and what some of
+    them send to engines of ours was not looked through for others. Raises: ConfigError."""
+    elsewhere = {pool.name: pool.upstream is not None for pool in before.pools}
+    for pool in now.pools:
+        if elsewhere.get(pool.name, pool.upstream is not None) != (pool.upstream is not None):
+            raise ConfigError(
+                f"pool {pool.name!r} changes between engines and a service elsewhere:"
+                " give it another name, or restart"
+            )
 
 
 def joint(before: Sequence[Pool], now: Sequence[Pool]) -> tuple[Pool, ...]:

@@ -143,8 +143,8 @@ def unjudged(policy: ClassifierPolicy, exc: Exception) -> Deny | None:
     if policy.on_fault == "continue":
         return None
     if isinstance(exc, TooLongError):
-        most = policy.most_windows * policy.window_chars
-        message = f"There is more text than can be looked through for attacks: {most} characters."
+        most = policy.most_windows * policy.window_bytes
+        message = f"There is more text than can be looked through for attacks: {most} bytes."
         return Deny(Reason.INJECTION, message)
     message = "The service that looks for attacks does not answer."
     return Deny(Reason.NO_MODERATOR, message, retry_after_s=2)

@@ -24,7 +24,9 @@ class ClassifierPolicy(Strict):
     )  # labels that speak for a text, in any case  # fmt: skip
     speakers: Annotated[tuple[Speaker, ...], Field(min_length=1)] = ("user", "tool", "other")
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.9  # a text is an attack from it on
-    window_chars: Annotated[int, Field(ge=200, le=100_000)] = 1500  # what is judged at once
+    window_bytes: Annotated[int, Field(ge=200, le=100_000)] = (
+        1500  # what is judged at once, in UTF-8
+    )
     most_windows: Annotated[int, Field(ge=1, le=1024)] = 64  # of a request; more: see on_fault
     timeout_ms: Annotated[int, Field(ge=1, le=4000)] = 800
     on_fault: Literal["deny", "continue"] = "deny"  # when it does not judge
@@ -36,5 +38,4 @@ class ClassifierPolicy(Strict):
         return self
 
     def windows(self) -> Windows:
-        overlap = self.window_chars // 10
-        return Windows(frozenset(self.speakers), self.window_chars, overlap, self.most_windows)
+        return Windows(frozenset(self.speakers), self.window_bytes, self.most_windows)

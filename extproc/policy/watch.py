@@ -38,7 +38,8 @@ class Watch:
         """`version` is the one in force at first. `swap` gets every new policy that loads, and may
         raise PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
         (empty when the files cannot even be read). `load` reads what a policy refers to as well;
-        what changes there alone is not noticed. `ready` returns when a policy may be swapped in."""
+        what changes there alone is not noticed. `ready` returns when a policy may be swapped in; one
+        whose files change meanwhile never is."""
         self._directories = directories
         self._judged = version
         self._noticed = version
@@ -78,8 +79,9 @@ class Watch:
         try:
             # In a thread: a thousand keys take a quarter of a second, and requests are waiting.
             policy = await asyncio.to_thread(self._load, sources)
-            if self._ready:
-                await self._ready(policy)
+            if self._ready and not await self._is_ready(self._ready(policy), version):
+                self._judged = ""  # whatever the files say now is news
+                return
             self._swap(policy)
         except PolicyError as exc:
             self._refuse(exc, version)
@@ -87,6 +89,24 @@ class Watch:
             self._refuse(PolicyError(f"{type(exc).__name__}: {exc}"), version)
         else:
             log.info(Event.POLICY_LOADED, policy=version)
+
+    async def _is_ready(self, ready: Awaitable[None], version: str) -> bool:
+        """Wait for it; False when the files say something else by then."""
+        waiting = asyncio.ensure_future(ready)  # noqa: TID251 - raced, then awaited below
+        try:
+            while not waiting.done() and not self._is_over(version):
+                await asyncio.wait({waiting}, timeout=POLL_INTERVAL_S)
+            if waiting.done():
+                await waiting
+            return waiting.done() and not self._is_over(version)
+        finally:
+            waiting.cancel()
+
+    def _is_over(self, version: str) -> bool:
+        try:
+            return version_of(read_all(self._directories)) != version
+        except PolicyError:
+            return False
 
     def _refuse(self, error: PolicyError, version: str) -> None:
         log.error(Event.POLICY_REJECTED, error=str(error), policy=version)

@@ -1,16 +1,19 @@
-"""The pools that the Envoy before us knows, as `headgate up` writes them down: a JSON list of names.
+"""The pools that the Envoy before us knows, as `headgate up` writes them down: JSON, by name where each leads, empty
+for engines of ours.
 
-A worker that chose a pool sooner than Envoy has it would have its requests refused. Where nobody writes the file,
-pools are Envoy's own business, and nobody waits.
+A worker that chose a pool sooner than Envoy has it would have its requests refused. One that leads elsewhere than
+the policy says would be sent what was made fit, and masked, for somebody else: for that no time is too long. Where
+nobody writes the file, pools are Envoy's own business, and nobody waits.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 
 import msgspec
 
+from extproc.policy.catalog import PoolPolicy
 from extproc.policy.models import Policy
 from telemetry.logs import Event, EventLog
 
@@ -32,19 +35,36 @@ class KnownPools:
         self._clock = clock
 
     async def wait(self, policy: Policy) -> None:
-        """Return when they are there; after `most_s` all the same, for a policy is more than its pools."""
-        wanted = {pool.name for pool in policy.pools}
+        """Return when they are there. After `most_s` those that Envoy does not have at all are not waited for,
+        for a policy is more than its pools."""
+        wanted = {pool.name: place_of(pool) for pool in policy.pools}
         until_s = self._clock() + self._most_s
-        while missing := wanted - (read(self._path) or wanted):
+        is_told = False
+        while missing := missing_of(wanted, read(self._path)):
             if self._clock() >= until_s:
-                log.warning(Event.POOLS_LATE, pools=sorted(missing))
-                return
+                if not is_told:
+                    log.warning(Event.POOLS_LATE, pools=sorted(missing))
+                is_told = True
+                if not any(missing.values()):
+                    return
             await asyncio.sleep(LOOK_S)
 
 
-def read(path: Path) -> frozenset[str]:
-    """Read the names; none when the file is not there, or is no such list."""
+def missing_of(wanted: Mapping[str, str], known: Mapping[str, str] | None) -> Mapping[str, bool]:
+    """Name what is wanted and not known so; True: it leads elsewhere."""
+    if known is None:
+        return {}
+    return {name: name in known for name, place in wanted.items() if known.get(name) != place}
+
+
+def place_of(pool: PoolPolicy) -> str:
+    """Where it leads."""
+    return str(pool.upstream.where()) if pool.upstream else ""
+
+
+def read(path: Path) -> Mapping[str, str] | None:
+    """Read them; None when the file is not there, or says something else."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=frozenset[str])
-    except (OSError, msgspec.MsgspecError):
-        return frozenset()
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None

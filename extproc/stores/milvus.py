@@ -128,14 +128,15 @@ class MilvusLine:
             raise fault(exc) from None
 
     def begin(self, name: str, job: Callable[[Client], None]) -> bool:
-        """Have it prepared in the background, once; say whether it is over."""
+        """Have it prepared in the background, once; say whether it is over. Raises: QuestionsFaultError."""
         found = self._prepared.get(name)
         if found is None:
-            found = self._prepared[name] = self._beside.submit(lambda: job(self._connected()))
+            found = self._prepared[name] = self._submit(lambda: job(self._connected()))
         return found.done()
 
     def beside(self, job: Callable[[Client], object]) -> None:
-        """Do it in the background. When it goes wrong that is told of, and no more."""
+        """Do it in the background. When it goes wrong that is told of, and no more.
+        Raises: QuestionsFaultError."""
 
         def try_it() -> None:
             try:
@@ -143,13 +144,19 @@ class MilvusLine:
             except Exception as exc:  # noqa: BLE001 - see `_ask`
                 log.warning(Event.QUESTIONS_DOWN, reason=str(fault(exc)))
 
-        self._beside.submit(try_it)
+        self._submit(try_it)
 
     def close(self) -> None:
-        """Waits for nobody: what is under way ends by its own deadline."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Waits for nobody: what is under way, or waits for a thread, ends by its own deadline."""
+        self._threads.shutdown(wait=False)
         self._beside.submit(self._hang_up)
         self._beside.shutdown(wait=False)
+
+    def _submit(self, job: Callable[[], None]) -> Future[None]:
+        try:
+            return self._beside.submit(job)
+        except RuntimeError:
+            raise QuestionsFaultError("it is closed") from None
 
     def _opened(self, prepared: str) -> Client:
         """Raises: QuestionsFaultError when what is to be prepared went wrong; it is tried again."""

@@ -23,7 +23,7 @@ from sidecars.names.reader import Reader, split
 from sidecars.names.span import Span
 
 MOST_BYTES = 8 * 1024 * 1024
-"""Of a request's body: what a gateway lets a client send, once more for escapes, is less."""
+"""Of a request's body. A gateway lets its clients send twice as much, which would take minutes to read."""
 MOST_WAITING = 32
 """Requests that are read or wait for it. The next one is told at once that it would be too late."""
 
@@ -56,18 +56,17 @@ class Service:
             request.headers.get("authorization", "").encode(), self._token
         ):
             return refuse(401, "the bearer token is missing or wrong")
-        try:
-            question = msgspec.json.decode(await read_body(request), type=Question)
-        except OverflowError as fault:
-            return refuse(413, str(fault))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-            return refuse(400, str(fault))
         if self._waiting >= MOST_WAITING:
             return refuse(503, f"{MOST_WAITING} requests wait already")
         self._waiting += 1
         try:
+            question = msgspec.json.decode(await read_body(request), type=Question)
             async with self._turn:
                 findings = await self._read(request, question)
+        except OverflowError as fault:
+            return refuse(413, str(fault))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            return refuse(400, str(fault))
         finally:
             self._waiting -= 1
         if findings is None:

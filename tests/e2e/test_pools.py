@@ -62,8 +62,8 @@ def ask(gateway, name, **members):
 
 def said(gateway, event):
     """What the gateway's own process has logged of these."""
-    output = (gateway.state.parent / f"{gateway.state.name}.out").read_text()
-    return [line for line in output.splitlines() if event in line]
+    output = gateway.layout.log / "up.log"
+    return [line for line in output.read_text().splitlines() if event in line]
 
 
 def served(gateway, name):
@@ -164,4 +164,5 @@ def test_requests_never_fail_while_pools_change(three):
     for client in clients:
         client.join()
     assert statuses == {200}
+    assert said(gateway, "pools_changed")
     assert not said(gateway, "pools_refused")

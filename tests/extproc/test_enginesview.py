@@ -19,7 +19,7 @@ from engines.watch.messages import (
     Running,
     Stored,
 )
-from extproc.enginesview import STALE_S, EnginesView
+from extproc.enginesview import LEAVE_S, STALE_S, EnginesView
 from extproc.routing.health import Watchdog
 from extproc.routing.suspects import SUSPECT_S
 from tests.engines.watch.waiting import GUARD_S, until
@@ -237,6 +237,32 @@ def test_one_that_is_gone_is_forgotten(world):
     world.track(A, B)
     assert world.named() == [A, B], "not judged by what it was"
     assert world.flights(B)[0] == 1, "what was under way still is"
+
+
+def test_requests_under_way_still_find_a_pool_that_is_gone(world):
+    """They go by the policy they began with: the pool's name is in none that is in force."""
+    other = {"q": ([Member(C)], False)}
+    world.view.track(other)
+    assert (world.named(), world.named("q")) == ([A, B], [C])
+    assert not world.view.knows(A)
+    world.now_s += LEAVE_S - 0.1
+    world.view.tick()
+    assert world.named() == [A, B]
+    world.now_s += 0.1
+    world.view.tick()
+    assert (world.named(), world.named("q")) == ([], [C])
+
+
+def test_a_pool_that_comes_back_at_once_was_never_gone(world):
+    world.view.prefixes("p").note(A, (1, 2), world.now_s)
+    prefixes = world.view.prefixes("p")
+    world.view.track({})
+    assert world.view.prefixes("p") is prefixes
+    world.track()
+    world.now_s += LEAVE_S
+    world.view.tick()
+    assert world.named() == [A, B]
+    assert world.view.prefixes("p") is prefixes
 
 
 def test_prefixes_learn_from_picks_and_from_events(world):

@@ -5,7 +5,7 @@ own threshold: its scores and those of rules are no chances of the same thing, a
 attack if either says so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -45,25 +45,35 @@ class Windows(msgspec.Struct, frozen=True):
 
     speakers: AbstractSet[Speaker]
     """Whose words are sent."""
-    chars: int = 1500
-    overlap_chars: int = 150
+    bytes: int = 1500
+    """Of each, in UTF-8: a model reads some hundred tokens, and a Chinese character of three bytes is one,
+    as are four letters."""
     most: int = 64
 
     def cut(self, texts: Iterable[Text]) -> Sequence[tuple[Text, int, int]]:
         """Cut what is to be classified; blank windows say nothing. Raises: TooLongError."""
         found: list[tuple[Text, int, int]] = []
-        step = self.chars - self.overlap_chars
         for text in texts:
             if text.speaker not in self.speakers:
                 continue
-            for start in range(0, max(1, len(text.text) - self.overlap_chars), step):
-                end = min(len(text.text), start + self.chars)
+            for start, end in self.bounds(text.text):
                 if not text.text[start:end].strip():
                     continue
                 found.append((text, start, end))
                 if len(found) > self.most:
                     raise TooLongError
         return found
+
+    def bounds(self, text: str) -> Iterator[tuple[int, int]]:
+        """Say where windows begin and end. Each begins a tenth before the end of the one before it."""
+        start, end = 0, 0
+        while end < len(text):
+            # What is cut within a character leaves it to the next window.
+            fitting = text[start : start + self.bytes].encode("utf-8", "replace")[: self.bytes]
+            size = len(fitting.decode("utf-8", "ignore"))
+            end = start + size
+            yield start, end
+            start = end - size // 10
 
 
 class Opinion(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from extproc.safety.injection.rules import (
     Signal,
     View,
     read_shipped,
+    split,
     write_expression,
 )
 
@@ -225,6 +226,8 @@ def make_own(rules: Sequence[Rule]) -> Rulebook:
     words = shipped_rules().words
     for rule in rules:
         for text in rule.patterns:
+            if rule.view != "shown" and len(split(text, "|")) > 1:  # of all before and all behind?
+                raise ValueError(f"{text!r}: alternatives stand in parentheses")
             try:
                 pattern = make_pattern(rule, text, rule.view or "words", words)
                 pattern.regexp.search(b"")

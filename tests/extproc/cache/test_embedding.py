@@ -86,6 +86,15 @@ async def test_an_engine_that_makes_no_sense(engine, answer):
         await embedder.embed("hi")
 
 
+async def test_a_long_answer_comes_in_pieces(engine):
+    embedder, told = engine
+    told["body"] = {"data": [{"embedding": [0.1234567890123] * 16_000}]}
+    assert len(numbers(await embedder.embed("hi"))) == 16_000
+    told["body"] = {"data": [{"embedding": [0.1234567890123] * 80_000}]}
+    with pytest.raises(EmbeddingError, match="more than"):
+        await embedder.embed("hi")
+
+
 async def test_nobody_to_ask():
     embedder = EngineEmbedder(aiohttp.ClientSession, lambda pool: [], Asked("e", "m", 1))
     with pytest.raises(EmbeddingError, match="no engine"):

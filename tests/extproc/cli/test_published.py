@@ -1,13 +1,22 @@
 """What Envoy is told of pools."""
 
+import asyncio
+import json
+from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from dataplane.gateway import Files, Gateway, Pool, Upstream
-from extproc.cli.published import joint, pool_of, shape
+from extproc.cli.layout import Layout
+from extproc.cli.processes import Plan
+from extproc.cli.published import Published, joint, pool_of, shape
 from extproc.policy.catalog import PoolPolicy
+from extproc.policy.models import Policy
+from extproc.policy.secrets import SecretReader, resolve
 
 GPT = Upstream("api.example.com", 443)
 RUNNING = Gateway(
@@ -59,3 +68,157 @@ def test_labels_reach_the_log_from_elsewhere_too():
     assert pool.upstream == GPT
     assert pool.endpoints == ()
     assert pool.labels == {"api.example.com:443": {"cluster": "us"}}
+
+
+GUARD_S = 30
+LINGER_S = 0.3
+KEYS = {"OLD": "sk-old", "NEW": "sk-new"}
+
+
+class Envoy:
+    """Reads what it follows when it is asked for its counters, and has read it well; `refuses` makes its
+    check fail."""
+
+    def __init__(self, layout):
+        self.layout = layout
+        self.binary = layout.root / "envoy.sh"
+        self.refusal = layout.root / "refuse"
+        self.binary.write_text(f"#!/bin/sh\n[ ! -e {self.refusal} ]\n")
+        self.binary.chmod(0o700)
+        self._taken, self._seen = Counter(), {}
+
+    def refuses(self, whether):
+        self.refusal.touch() if whether else self.refusal.unlink()
+
+    async def stats(self, request):
+        name = request.query["filter"].strip("^$")
+        for what, path in (("cluster_manager.cds", "pools"), ("http.clients.rds.pools", "routes")):
+            text = (self.layout.envoy / f"{path}.yaml").stat().st_mtime_ns
+            if self._seen.get(what) != text:
+                self._seen[what] = text
+                self._taken[f"{what}.update_success"] += 1
+        return web.Response(text=f"{name}: {self._taken[name]}\n")
+
+    def leads_to(self, pool):
+        return f'exact: "{pool}"' in (self.layout.envoy / "routes.yaml").read_text()
+
+    @property
+    def looked_at(self):
+        config = json.loads(self.layout.watch_config.read_text())
+        return {pool["name"] for pool in config["pools"]}
+
+    @property
+    def named(self):
+        return json.loads(self.layout.pools.read_text())
+
+
+def keyed(**places):
+    """A policy with these pools: engines of ours, or a host elsewhere and the name of its key."""
+    pools = [
+        {"name": name, "endpoints": ["10.0.0.1:80"]}
+        if place is None
+        else {
+            "name": name,
+            "upstream": {"url": f"https://{place[0]}/v1", "key": {"env": place[1]}},
+        }
+        for name, place in places.items()
+    ]
+    policy = Policy.model_validate({"pools": pools})
+    assert not list(resolve(policy, SecretReader(KEYS)))
+    return policy
+
+
+@asynccontextmanager
+async def publishing(root, policy):
+    layout = Layout(root)
+    layout.make()
+    envoy = Envoy(layout)
+    plan = Plan(
+        layout=layout, envoy=envoy.binary, address="127.0.0.1", port=0, metrics_port=0, workers=1,
+        policy=(), policy_poll_s=1, processes=(), redis="", valkey=None, ledger=None,
+        trusted_proxies=0, sidecars=False,
+    )  # fmt: skip
+    published = Published(plan, policy, LINGER_S)
+    await published.begin()
+    app = web.Application()
+    app.router.add_get("/stats", envoy.stats)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(layout.admin_socket)).start()
+    following = asyncio.ensure_future(published.follow())
+    try:
+        async with asyncio.timeout(GUARD_S):
+            yield published, envoy
+        assert not following.done()
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        await runner.cleanup()
+
+
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 - files tell nobody
+        await asyncio.sleep(0.01)
+
+
+async def test_nobody_chooses_anew_what_is_gone_from_the_policy(tmp_path):
+    async with publishing(tmp_path, keyed(a=None, b=None)) as (published, envoy):
+        assert envoy.named == {"a": "", "b": ""}
+        published.tell(keyed(a=None))
+        await until(lambda: envoy.named == {"a": ""})
+        assert envoy.leads_to("b"), "who has chosen it may still come"
+        published.tell(keyed(a=None, b=None))
+        await until(lambda: envoy.named == {"a": "", "b": ""})
+        published.tell(keyed(a=None))
+        await until(lambda: not envoy.leads_to("b"))
+        assert envoy.leads_to("a")
+
+
+async def test_what_was_refused_at_first_takes_nothing_away_when_it_is_taken(tmp_path, caplog):
+    """Workers wait for the new pool and choose the old one until then."""
+    async with publishing(tmp_path, keyed(a=None)) as (published, envoy):
+        envoy.refuses(True)
+        published.tell(keyed(b=None))
+        await until(lambda: "pools_refused" in caplog.text)
+        assert envoy.named == {}
+        assert envoy.looked_at == {"a", "b"}
+        envoy.refuses(False)
+        await until(lambda: envoy.named == {"b": ""})
+        assert envoy.leads_to("a")
+        await until(lambda: envoy.looked_at == {"b"})
+        assert not envoy.leads_to("a")
+        assert envoy.leads_to("b")
+
+
+async def test_no_place_gets_the_key_of_another(tmp_path):
+    def keys():
+        """By what stands in the pools that Envoy has."""
+        pools = (tmp_path / "envoy" / "pools.yaml").read_text()
+        files = {path: path.read_text() for path in (tmp_path / "envoy" / "secrets").iterdir()}
+        return [next(k for k in KEYS.values() if k in files[p]) for p in files if str(p) in pools]
+
+    async with publishing(tmp_path, keyed(gpt=("old.example.com", "OLD"))) as (published, envoy):
+        assert envoy.named == {"gpt": "old.example.com:443"}
+        assert keys() == ["sk-old"]
+        envoy.refuses(True)
+        published.tell(keyed(gpt=("new.example.com", "NEW")))
+        await asyncio.sleep(LINGER_S)
+        assert keys() == ["sk-old"]
+        assert envoy.named == {"gpt": "old.example.com:443"}
+        envoy.refuses(False)
+        await until(lambda: envoy.named == {"gpt": "new.example.com:443"})
+        assert keys() == ["sk-new"]
+        published.tell(keyed(a=None))
+        await until(lambda: not list((tmp_path / "envoy" / "secrets").iterdir()))
+
+
+async def test_engines_of_ours_do_not_become_a_service_elsewhere(tmp_path, caplog):
+    """Some workers would send it what was meant for engines of ours."""
+    async with publishing(tmp_path, keyed(a=None)) as (published, envoy):
+        published.tell(keyed(a=("api.example.com", "NEW")))
+        await until(lambda: "pools_refused" in caplog.text)
+        assert "give it another name" in caplog.records[-1].reason
+        assert "api.example.com" not in (tmp_path / "envoy" / "pools.yaml").read_text()
+        assert envoy.named == {"a": ""}
+        published.tell(keyed(b=("api.example.com", "NEW")))
+        await until(lambda: envoy.named == {"b": "api.example.com:443"})

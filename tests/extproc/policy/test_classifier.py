@@ -9,8 +9,8 @@ URL = "http://127.0.0.1:1/predict"
 
 
 def test_windows():
-    windows = ClassifierPolicy(kind="predict", url=URL, window_chars=1000, most_windows=3).windows()
-    assert (windows.chars, windows.overlap_chars, windows.most) == (1000, 100, 3)
+    windows = ClassifierPolicy(kind="predict", url=URL, window_bytes=1000, most_windows=3).windows()
+    assert (windows.bytes, windows.most) == (1000, 3)
     assert windows.speakers == {"user", "tool", "other"}
 
 

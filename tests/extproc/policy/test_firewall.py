@@ -33,6 +33,7 @@ def test_rules_of_ones_own_and_rules_that_are_left_out():
         ({"to": "safe"}, "which needs it"),
         ({"without": ["no.rule"]}, "no rule"),
         ({"rules": [{"id": "own.x", "patterns": ["(a|b"]}]}, "missing"),
+        ({"rules": [{"id": "own.x", "patterns": ["(tell|say) .. falcon|hawk"]}]}, "parentheses"),
         ({"rules": [{"id": "own.x", "patterns": []}]}, "at least 1"),
         ({"thresholds": {"user": 0}}, "greater than 0"),
     ],

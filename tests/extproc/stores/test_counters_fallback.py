@@ -20,14 +20,18 @@ from tests.valkey import Valkey, free_port
 GUARD_S = 10.0
 PROBE_S = 0.02
 DEADLINE_S = 0.02
+PATIENT_S = 5.0
+"""Where the server answers, or is gone at once: then no deadline is in what is tested."""
 ALL = (budget(), window(), semaphore())
 """Limits that do not come back within a test."""
 
 
 @asynccontextmanager
-async def worker(url, replicas=2, told=lambda _key, _settlement: None, clock=None):
+async def worker(
+    url, replicas=2, told=lambda _key, _settlement: None, clock=None, deadline_s=DEADLINE_S
+):
     async with (
-        open_counters(url, DEADLINE_S) as shared,
+        open_counters(url, deadline_s) as shared,
         fall_back(shared, MemoryCounters(clock), replicas, told, PROBE_S) as counters,
     ):
         await until(lambda: answers(shared))
@@ -63,11 +67,19 @@ async def be_back(counters):
 
 
 async def remaining(counters, *limits, scope="ann"):
-    return [one.remaining for one in await counters.look([(each, scope) for each in limits])]
+    """Ask until the server has answered in time, which on a busy machine may take a second try."""
+    async with asyncio.timeout(GUARD_S):
+        while True:
+            try:
+                seen = await counters.look([(each, scope) for each in limits])
+            except CountersFaultError:
+                await asyncio.sleep(PROBE_S)
+            else:
+                return [one.remaining for one in seen]
 
 
 async def test_as_long_as_it_answers_nothing_is_different(valkey):
-    async with worker(valkey.url) as counters:
+    async with worker(valkey.url, deadline_s=PATIENT_S) as counters:
         verdict = await counters.reserve("k", ask(*ALL), 30)
         assert (verdict.admitted, verdict.degraded) == (True, "")
         assert await counters.renew("k", 30)
@@ -153,7 +165,7 @@ async def test_what_passed_meanwhile_is_counted_afterwards(tmp_path):
     """Down, and restarted with nothing in memory."""
     told = {}
     with Valkey(tmp_path) as valkey:
-        async with worker(valkey.url, told=told.__setitem__) as counters:
+        async with worker(valkey.url, told=told.__setitem__, deadline_s=PATIENT_S) as counters:
             valkey.stop()
             for key in ("settled", "open", "given back"):
                 verdict = await counters.reserve(key, ask(budget(), window()), 30)
@@ -189,7 +201,10 @@ async def test_what_was_sent_and_not_answered_counts_once(valkey):
         await be_back(other)
         assert await remaining(counters, *ALL[:2]) == [950, 950]
         for key in keys:
-            assert (await counters.settle(key, used(500))).state == "repeated"
+            state = (await counters.settle(key, used(500))).state
+            assert state in ("repeated", "queued"), "queued: it answered too late, once more"
+        await be_back(counters)
+        assert await remaining(counters, *ALL[:2]) == [950, 950]
 
 
 async def test_a_refusal_gives_back_what_may_have_been_taken(valkey):
@@ -218,7 +233,7 @@ async def test_whoever_leaves_while_asking_leaves_nothing(valkey):
 
 async def test_places_in_semaphores_are_taken_again(tmp_path):
     with Valkey(tmp_path) as valkey:
-        async with worker(valkey.url, replicas=1) as counters:
+        async with worker(valkey.url, replicas=1, deadline_s=PATIENT_S) as counters:
             valkey.stop()
             assert (await counters.reserve("k", ask(semaphore()), 30)).admitted
             assert await counters.renew("k", 30)
@@ -237,7 +252,7 @@ async def test_read_only(tmp_path):
     """Connected to what has become a replica: until it is the master again."""
     port = free_port()
     with Valkey(tmp_path / "a", "--port", str(port)), Valkey(tmp_path / "b") as valkey:
-        async with worker(valkey.url) as counters:
+        async with worker(valkey.url, deadline_s=PATIENT_S) as counters:
             valkey.order("REPLICAOF", "127.0.0.1", str(port))
             await go_down(counters)
             verdict = await counters.reserve("k", ask(*ALL), 30)

@@ -4,14 +4,14 @@ import json
 import pytest
 
 from extproc.policy.models import Policy
-from extproc.stores.known_pools import KnownPools, read
+from extproc.stores.known_pools import KnownPools, place_of, read
 
 GUARD_S = 20
 POLICY = Policy.model_validate(
     {
         "pools": [
             {"name": "a", "endpoints": ["10.0.0.1:80"]},
-            {"name": "b", "endpoints": ["10.0.0.2:80"]},
+            {"name": "b", "upstream": {"url": "https://api.example.com/v1"}},
         ]
     }
 )
@@ -22,29 +22,48 @@ def path(tmp_path):
     return tmp_path / "pools.json"
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "7", "[]", '["a", "b"]', '["c", "b", "a"]'])
+ALL = {"b": "api.example.com:443", "a": ""}
+MOVED = {"a": "", "b": "other.example.com:443"}
+LOCAL = {"a": "", "b": ""}
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "7", "[]", b"\xff", json.dumps(ALL | {"c": ""})])
 async def test_nobody_waits_where_all_are_known_or_nobody_says(path, text):
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     async with asyncio.timeout(GUARD_S):
         await KnownPools(path, most_s=1e9).wait(POLICY)
 
 
-async def test_a_policy_waits_for_its_pools(path):
-    path.write_text('["a"]')
+@pytest.mark.parametrize("known", [{}, {"a": ""}, MOVED, LOCAL])
+async def test_a_policy_waits_for_its_pools(path, known):
+    path.write_text(json.dumps(known))
     waiting = asyncio.ensure_future(KnownPools(path, most_s=1e9).wait(POLICY))
     await asyncio.sleep(0.15)
     assert not waiting.done()
-    path.write_text('["a", "b"]')
+    path.write_text(json.dumps(ALL))
     await asyncio.wait_for(waiting, GUARD_S)
 
 
 async def test_not_for_ever(path, caplog):
-    path.write_text('["a"]')
+    path.write_text(json.dumps({"a": ""}))
     await KnownPools(path, most_s=0).wait(POLICY)
     assert [record.message for record in caplog.records] == ["pools_late"]
 
 
+@pytest.mark.parametrize("known", [MOVED, LOCAL])
+async def test_for_ever_where_a_pool_leads_elsewhere(path, caplog, known):
+    """What is sent there was made fit for somebody else."""
+    path.write_text(json.dumps(known))
+    waiting = asyncio.ensure_future(KnownPools(path, most_s=0).wait(POLICY))
+    await asyncio.sleep(0.15)
+    assert not waiting.done()
+    assert [record.message for record in caplog.records] == ["pools_late"]
+    path.write_text(json.dumps(ALL))
+    await asyncio.wait_for(waiting, GUARD_S)
+
+
 def test_the_file(path):
-    path.write_text(json.dumps(["a", "b"]))
-    assert read(path) == {"a", "b"}
+    path.write_text(json.dumps(ALL))
+    assert read(path) == ALL
+    assert {pool.name: place_of(pool) for pool in POLICY.pools} == ALL

@@ -131,6 +131,23 @@ async def test_closing_hangs_up():
         await line.call(lambda _: None, "c")
 
 
+async def test_who_asks_while_it_is_closed_is_told(clock):
+    """A policy that keeps questions elsewhere closes it under those who ask: nobody's task may be cancelled."""
+    line = MilvusLine(Where("http://x", deadline_s=5), lambda _: Client(), clock)
+    await line.prepare("c", lambda _: None)
+    end = threading.Event()
+    asking = [asyncio.ensure_future(line.call(lambda _: end.wait(30), "c")) for _ in range(6)]
+    await asyncio.sleep(0)
+    line.close()
+    end.set()
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(*asking) == [True] * 6
+    with pytest.raises(QuestionsFaultError, match="closed"):
+        line.beside(lambda _: None)
+    with pytest.raises(QuestionsFaultError, match="closed"):
+        line.begin("other", lambda _: None)
+
+
 def test_what_is_told_of_faults():
     class CodedError(Exception):
         code = 7

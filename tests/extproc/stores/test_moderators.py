@@ -13,6 +13,8 @@ from extproc.stores.moderators import MOST_BYTES, HttpModerator, ModeratorClient
 from extproc.stores.services import PAUSE_S
 from tests.extproc.stores.serving import serving
 
+PATIENT_MS = 60_000
+"""Longer than a policy may say: what answers shall be heard on a busy machine as well."""
 REQUEST = Question(["one", "two"], "request")
 
 
@@ -23,9 +25,9 @@ async def client():
     await client.close()
 
 
-def policy(url, kind="openai_moderations", **members):
-    known = {"name": "s", "kind": kind, "url": url, "timeout_ms": 3000, "model": "m", **members}
-    return ModeratorPolicy(**known)
+def policy(url, kind="openai_moderations", timeout_ms=PATIENT_MS, **members):
+    known = ModeratorPolicy(**{"name": "s", "kind": kind, "url": url, "model": "m", **members})
+    return known.model_copy(update={"timeout_ms": timeout_ms})
 
 
 def chat(said):
@@ -92,7 +94,7 @@ async def moved(_):
 @pytest.mark.parametrize("kind", ["openai_moderations", "guard_chat"])
 @pytest.mark.parametrize("handle", [slow, broken, garbage, huge, moved], ids=lambda f: f.__name__)
 async def test_what_is_no_verdict_is_a_fault_in_time(client, handle, kind):
-    timeout_ms = 100 if handle is slow else 3000
+    timeout_ms = 100 if handle is slow else PATIENT_MS
     async with serving(handle) as url:
         with pytest.raises(DetectorError):
             await asyncio.wait_for(
@@ -102,7 +104,7 @@ async def test_what_is_no_verdict_is_a_fault_in_time(client, handle, kind):
 
 async def test_an_answer_of_a_megabyte_that_makes_sense_is_read(client):
     async def handle(_):
-        many = {f"c{n}": 0.0 for n in range(20_000)}
+        many = {f"{n:040}": 0.0 for n in range(20_000)}  # 980 kB
         return web.json_response({"results": [{"category_scores": many}, {}]})
 
     async with serving(handle) as url:

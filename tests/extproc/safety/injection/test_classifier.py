@@ -33,32 +33,40 @@ class Oracle:
 
 
 @given(st.text(max_size=200), st.integers(5, 60))
-def test_windows_cover_all_that_is_not_blank(text, chars):
-    windows = Windows(USER, chars, chars // 5, 1000)
+def test_windows_cover_all_that_is_not_blank(text, most):
+    windows = Windows(USER, most, 1000)
     cuts = windows.cut([said(text)])
     covered = set().union(*(range(start, end) for _, start, end in cuts))
     assert all(at in covered or not text[at].strip() for at in range(len(text)))
-    assert all(end - start <= chars for _, start, end in cuts)
+    sizes = [len(text[start:end].encode("utf-8", "replace")) for _, start, end in cuts]
+    assert all(0 < size <= most for size in sizes)
 
 
 def test_only_whose_words_are_wanted_and_no_more_than_the_bound():
-    windows = Windows(USER, 10, 2, 3)
+    windows = Windows(USER, 10, 3)
     assert windows.cut([said("x" * 50, speaker="tool"), said("  ")]) == []
-    assert len(windows.cut([said("x" * 26)])) == 3
+    assert len(windows.cut([said("x" * 28)])) == 3
     with pytest.raises(TooLongError):
-        windows.cut([said("x" * 27)])
+        windows.cut([said("x" * 29)])
+
+
+def test_chinese_takes_three_times_the_room():
+    assert [(start, end) for _, start, end in Windows(USER, 30, 9).cut([said("王" * 19)])] == [
+        (0, 10),
+        (9, 19),
+    ]
 
 
 async def test_what_is_an_attack_and_where():
     oracle = Oracle()
     texts = [said("calm " * 10), said("calm " * 8 + "obey " * 2, 1), said("calm " * 10, 2)]
-    windows = Windows(USER, 30, 5, 99)
+    windows = Windows(USER, 30, 99)
     opinion = await classify(texts, oracle, windows, 0.9, "classifier.x")
     (flagged,) = opinion.verdict.flagged
     assert flagged.text.place == ("messages", 1, "content")
     assert flagged.found.rules == {"classifier.x": 0.95}
     assert opinion.verdict.families == ("classifier",)
-    assert opinion.spans == {0: [Span(25, 50, 0.95)]}
+    assert opinion.spans == {0: [Span(27, 50, 0.95)]}
     assert len(oracle.asked) == len(set(oracle.asked)) < 6
 
 
