@@ -67,7 +67,7 @@ chaos: .venv/.stamp .tools/.stamp ## what clients see when engines fail, row by 
 study-slo: .venv/.stamp .tools/.stamp ## what waiting in a queue does for those who are in a hurry
 	$(BIN)/python -m bench.slo $(ARGS)
 
-study-routing: .venv/.stamp ## every picker against every kind of traffic, in virtual time (more than an hour; ARGS=--quick: two minutes)
+study-routing: .venv/.stamp ## every picker against every kind of traffic, in virtual time (a quarter of an hour; ARGS=--quick: two minutes)
 	$(BIN)/python -m study $(ARGS)
 
 names: .names/.stamp ## find names of people and organisations, for `pii.detector` (docs/pii.md)
