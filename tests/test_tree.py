@@ -60,7 +60,7 @@ def test_locks_are_hashed_and_name_no_index(path):
 
 def test_every_dependency_is_explained():
     explained = (ROOT / "docs" / "dependencies.md").read_text()
-    for file in ("app", "dev", "tools", "names"):
+    for file in ("app", "dev", "tools", "names", "uv"):
         for line in (ROOT / "requirements" / f"{file}.in").read_text().splitlines():
             package = re.split(r"[\[=]", line)[0]
             if package and not line.startswith("-r"):
