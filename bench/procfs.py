@@ -30,6 +30,16 @@ def cpu_s(pids: Mapping[str, int]) -> dict[str, float]:
     return {name: parse_cpu_s(Path(f"/proc/{pid}/stat").read_text()) for name, pid in pids.items()}
 
 
+def parse_waited_s(schedstat: str) -> float:
+    """How long a thread could have run and had to wait, in seconds, from /proc/PID/schedstat."""
+    return int(schedstat.split()[1]) / 1e9
+
+
+def waited_s(pid: int) -> float:
+    """Of the main thread. Raises: OSError when it is gone, or the kernel counts no such thing."""
+    return parse_waited_s(Path(f"/proc/{pid}/schedstat").read_text())
+
+
 def rss_bytes(pid: int) -> int:
     """Raises: OSError, ValueError."""
     return parse_rss_bytes(Path(f"/proc/{pid}/status").read_text())

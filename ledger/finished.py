@@ -1,14 +1,13 @@
 """Which log files are of no further use: read to their end, and all of it is in the ledger."""
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
 from ledger.database import open_database
 from ledger.tables import SOURCE
-from ledger.tail import READ_BYTES, identify
+from ledger.tail import is_finished
 
 
 def finished(where: str | Path, files: Iterable[Path]) -> list[Path]:
@@ -28,12 +27,3 @@ def finished(where: str | Path, files: Iterable[Path]) -> list[Path]:
 def read_offsets(connection: Connection) -> dict[str, int]:
     """Tell how far each file has been read, by file id."""
     return dict(connection.execute(select(SOURCE.c.file_id, SOURCE.c.read_to)).all())
-
-
-def is_finished(path: Path, read_to: Mapping[str, int]) -> bool:
-    with path.open("rb") as file:
-        fd = file.fileno()
-        offset = read_to.get(identify(fd) or "", 0)
-        left = os.fstat(fd).st_size - offset
-        # Without its end, a last line was cut off with the process that wrote it.
-        return left < READ_BYTES and b"\n" not in os.pread(fd, left, offset)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ledger.finished import is_finished
-from ledger.tail import COMPRESSED, rotations_of
+from ledger.tail import COMPRESSED, is_finished, rotations_of
 
 SETTLED_S = 3600.0
 """A log that was written to within this is not touched: Envoy may not have let go of it yet."""

@@ -206,3 +206,13 @@ def _lines(file_id: str, start: int, data: bytes) -> Iterator[Line]:
     for text in data[:-1].split(b"\n"):
         yield Line(f"{file_id}:{start}", text)
         start += len(text) + 1
+
+
+def is_finished(path: Path, read_to: Mapping[str, int]) -> bool:
+    """Tell whether a file that nobody writes to was read to its end. Raises OSError."""
+    with path.open("rb") as file:
+        fd = file.fileno()
+        offset = read_to.get(identify(fd) or "", 0)
+        left = os.fstat(fd).st_size - offset
+        # Without its end, a last line was cut off with the process that wrote it.
+        return left < READ_BYTES and b"\n" not in os.pread(fd, left, offset)

@@ -35,7 +35,20 @@ async def send_events(
     pace: Pace,
     fault: Fault | None = None,
 ) -> None:
-    """Write events, each when its step is due. Raises CutError where the fault ends the stream."""
+    """Write events, each when its step is due.
+
+    Raises CutError where the fault ends the stream, or when the client has left: a write may find that
+    out before this is cancelled.
+    """
+    try:
+        await _send_with(out, events, pace, fault)
+    except ConnectionResetError:
+        raise CutError from None
+
+
+async def _send_with(
+    out: web.StreamResponse, events: Iterable[tuple[int, bytes]], pace: Pace, fault: Fault | None
+) -> None:
     match fault:
         case Fault(kind=Kind.CUT_AFTER | Kind.CUT_AFTER_HEADERS, amount=amount):
             await _send_batches(out, islice(events, amount), pace)

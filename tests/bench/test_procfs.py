@@ -5,7 +5,15 @@ import time
 
 import pytest
 
-from bench.procfs import TICKS_PER_S, cpu_s, parse_cpu_s, parse_rss_bytes, rss_bytes
+from bench.procfs import (
+    TICKS_PER_S,
+    cpu_s,
+    parse_cpu_s,
+    parse_rss_bytes,
+    parse_waited_s,
+    rss_bytes,
+    waited_s,
+)
 
 STAT = (
     "4711 ({name}) S 1 4711 4711 0 -1 4194304 121 0 0 0 {utime} {stime} 8 9 20 0 1 0 216935 31 41"
@@ -46,3 +54,8 @@ def test_a_process_that_is_gone_is_an_error():
     child.wait()
     with pytest.raises(OSError, match="No such file"):
         cpu_s({"gone": child.pid})
+
+
+def test_waiting_for_a_core_is_the_second_figure():
+    assert parse_waited_s("4200000000 1500000000 77\n") == 1.5
+    assert waited_s(os.getpid()) >= 0

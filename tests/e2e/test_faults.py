@@ -41,26 +41,30 @@ def http(own):
         yield client
 
 
-async def storm(url, rate, seconds, body, name="storm"):
-    """Send `rate` requests a second; return (request id, status, JSON or None), one for each."""
+async def storm(url, rate, harm, body, name="storm"):
+    """Send `rate` requests a second until `harm` is done; return (request id, status, JSON or None),
+    one for each."""
 
-    async def one(client, number):
-        await asyncio.sleep(number / rate)
-        request_id = f"{name}-{number}"
+    async def one(client, request_id):
         answer = await client.post(CHAT, json=body, headers={"x-request-id": request_id})
         return request_id, answer.status_code, answer.json()
 
-    limits = httpx.Limits(max_connections=500)
-    async with httpx.AsyncClient(
-        base_url=url, headers=HEADERS, timeout=30, limits=limits
-    ) as client:
-        return await asyncio.gather(*(one(client, n) for n in range(rate * seconds)))
+    limits, loop = httpx.Limits(max_connections=500), asyncio.get_running_loop()
+    async with (
+        httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=30, limits=limits) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        harming, sent, begun_s = group.create_task(harm), [], loop.time()
+        while not harming.done():
+            sent.append(group.create_task(one(client, f"{name}-{len(sent)}")))
+            await asyncio.sleep(begun_s + len(sent) / rate - loop.time())
+    return [each.result() for each in sent]
 
 
 async def both_workers_healthy(own):
     """Wait until Envoy uses both: who kills the second before the first is back kills the gateway."""
     await asyncio.sleep(1.5)  # Envoy looks once a second, so what it says is as old as that
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):  # a worker takes seconds of CPU to start
         while True:
             async with admin_session(own.state / "run" / "envoy-admin.sock") as admin:
                 if await read_stat(admin, HEALTHY_WORKERS) == 2:
@@ -75,8 +79,9 @@ async def test_killed_workers_harm_no_request_that_is_decided(own):
         for number in range(4):
             await both_workers_healthy(own)
             os.kill(sorted(own.worker_pids())[number % 2], signal.SIGKILL)
+        await both_workers_healthy(own)
 
-    results, _ = await asyncio.gather(storm(own.url, 50, 14, ask(ttft_ms=1000)), kill())
+    results = await storm(own.url, 50, kill(), ask(ttft_ms=1000))
     rows = wait_for(
         lambda: len(found := own.rows("request_id like 'storm-%'")) == len(results) and found
     )
@@ -103,8 +108,9 @@ async def test_workers_asked_to_stop_harm_nobody(own):
         for victim in sorted(own.worker_pids()):
             await both_workers_healthy(own)  # as a rolling restart waits for the new one
             os.kill(victim, signal.SIGTERM)
+        await both_workers_healthy(own)
 
-    results, _ = await asyncio.gather(storm(own.url, 50, 10, ask(), "drain"), stop_each())
+    results = await storm(own.url, 50, stop_each(), ask(), "drain")
     refused = [row for row in own.rows("request_id like 'drain-%'") if row["status"] != 200]
     assert {status for _, status, _ in results} == {200}, refused
 

@@ -329,12 +329,13 @@ def test_rotation_found_by_the_first_token(own, hourly):
     time.sleep(EARLY_S)
     old_token = hourly.token()
     hourly.rotate()
-    fetches = hourly.fetches
+    fetches, begun_s = hourly.fetches, time.monotonic()
     assert ask(own, hourly.token())[0] == 200
     assert ask(own, old_token)[0] == 200
     for number in range(10):
         assert refused(own, SigningKey(f"made-up-{number}").sign(hourly.claims()))[0] == 401
-    assert hourly.fetches == fetches + 1, "and made-up names make nobody look again"
+    may_have_looked = 1 + int((time.monotonic() - begun_s) / EARLY_S)  # on a slow day
+    assert 1 <= hourly.fetches - fetches <= may_have_looked, "made-up names make nobody look again"
 
 
 @pytest.mark.parametrize("forward", [True, False])

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -55,3 +58,9 @@ def test_a_mistake_of_ours_stays_what_it_is(where):
     with pytest.raises(DBAPIError, match="nonsense"), database.transaction() as connection:
         connection.execute(text("SELECT * FROM nonsense"))
     database.close()
+
+
+def test_only_a_ledger_in_postgres_imports_psycopg():
+    """A fifth of a second in each process that opens a ledger."""
+    code = "import sys, ledger.database, ledger.settle; sys.exit('psycopg' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

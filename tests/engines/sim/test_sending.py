@@ -5,7 +5,7 @@ from contextlib import suppress
 from math import inf
 
 import pytest
-from aiohttp import ClientPayloadError, web
+from aiohttp import ClientConnectionResetError, ClientPayloadError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from engines.sim.faults import Fault, Kind
@@ -155,3 +155,22 @@ async def test_a_body(fault: Fault | None, received: bytes, *, ended: bool):
     assert b"Content-Length: %d" % len(BODY) in head
     assert b"Content-Type: application/json" in head
     assert (body, len(body) == len(BODY)) == (received, ended)
+
+
+class Left(web.StreamResponse):
+    """An answer to a client that leaves after the first write."""
+
+    written = b""
+
+    async def write(self, data: bytes) -> None:
+        if self.written:
+            raise ClientConnectionResetError("Cannot write to closing transport")
+        self.written += data
+
+
+@pytest.mark.parametrize("fault", [None, Fault(Kind.CUT_AFTER, 3), Fault(Kind.DRIP, 1)])
+async def test_a_client_that_has_left_ends_the_stream(fault: Fault | None):
+    out = Left()
+    with pytest.raises(CutError):
+        await send_events(out, [(0, b"a"), (1, b"b"), (1, b"c")], Waits(0, 0.001), fault)
+    assert out.written == b"a"
