@@ -25,16 +25,16 @@ types: .venv/.stamp
 	@$(BIN)/mypy & mypy=$$!; $(BIN)/pyright && wait $$mypy
 
 test-unit: .venv/.stamp .tools/.stamp
-	$(BIN)/python -m pytest -q -n 3 -m "not vllm" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n 3 -m "not vllm and not long" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
 
-test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each property instead of 40
+test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each property instead of 30
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e
 
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/e2e -m "not vllm and not long"
 
 test-long: .venv/.stamp .tools/.stamp .names/.stamp ## proofs that take minutes: reloads under load, faults, chaos, leaks
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e -m long
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e tests/engines/localvllm tests/ledger -m long
 
 test-vllm: .venv/.stamp .tools/.stamp ## against real vLLM on CPU (first time: several GB)
 	$(BIN)/python -m engines.localvllm.install

@@ -12,6 +12,8 @@ from tests.e2e.limits import limited
 from tests.e2e.test_cache import ask, headgate, post, said
 from tests.milvus import Milvus
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def milvus(tmp_path_factory):

@@ -21,6 +21,8 @@ from extproc.policy.diff import compare
 from extproc.policy.load import load
 from tests.e2e.conftest import ROOT, free_port, running, wait_for
 
+pytestmark = pytest.mark.long
+
 CHAT = "/v1/chat/completions"
 SALT = "a-salt-of-tests"
 SECONDS, RATE, RELOAD_S = 60, 100, 0.1
@@ -314,7 +316,6 @@ def test_a_policy_directory_that_is_a_link_may_be_swapped(tmp_path):
             assert http.get("/v1/models").status_code == 200
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_every_request_is_judged_and_billed_by_one_version(tmp_path):
     with engines(2) as endpoints:

@@ -171,6 +171,7 @@ class Traffic:
         log.rename(log.with_name(f"access.jsonl.{self.nameless}"))
 
 
+@pytest.mark.long
 def test_kill_9_at_any_moment_counts_everything_once(tmp_path):
     journal = tmp_path / "journal"
     journal.mkdir()

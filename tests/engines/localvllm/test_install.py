@@ -34,6 +34,7 @@ def make_wheel(directory: Path) -> Path:
     return wheel
 
 
+@pytest.mark.long
 async def test_an_interrupted_installation_is_repaired_and_a_finished_one_left_alone(
     tmp_path: Path,
 ):

@@ -61,6 +61,7 @@ def test_the_model_is_the_same_each_time(files: dict[str, bytes]):
     assert model.model_files() == files
 
 
+@pytest.mark.long
 def test_a_damaged_file_is_repaired_and_a_right_one_left_alone(tmp_path: Path):
     directory = tmp_path / "deep" / "model"
     model.write_model(directory)

@@ -1,5 +1,7 @@
 """Streams: what is held, for how long, and where they are cut."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,6 +129,7 @@ async def test_a_text_of_another_form_is_seen_too(odd):
     assert b"kill" not in await play(stream(WORDS), [odd])
 
 
+STANDING_ALONE = re.compile(r"(?<![a-z])kill them(?![a-z])")
 PIECES = st.lists(
     st.sampled_from(["kill", " ", "them", "ki", "ll", "bad", "x", "th", "em", "炸", "弹", "so "]),
     max_size=30,
@@ -147,7 +150,7 @@ async def test_chunks_make_no_difference_and_the_hold_is_bounded(pieces, data, k
     clean = "".join(pieces).lower()
     out = said(whole, kind)
     assert clean.startswith(out)
-    assert "kill them" not in out
+    assert not STANDING_ALONE.search(out)
     assert "炸弹" not in out
     if asks:
         assert "bad" not in out
