@@ -27,7 +27,7 @@ types: .venv/.stamp
 test-unit: .venv/.stamp .tools/.stamp
 	$(BIN)/python -m pytest -q -n 3 -m "not vllm and not long" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=term:skip-covered
 
-test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each property instead of 30
+test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each property instead of 25
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e
 
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK

@@ -8,7 +8,7 @@ from hypothesis import settings
 
 # A deadline measures the machine: on a busy one any test misses it now and then. Examples are others in
 # every run, so few in each are many over the days; `make test-deep` looks longer.
-settings.register_profile("headgate", deadline=None, max_examples=30)
+settings.register_profile("headgate", deadline=None, max_examples=25)
 settings.register_profile("deep", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "headgate"))
 

@@ -61,11 +61,11 @@ def both(tmp_path_factory):
 
 def test_names_never_reach_the_engine_and_come_back_to_the_client(both):
     gateway, engine = both
-    texts = [
-        f"Please ask {PEOPLE[0]} at {COMPANIES[0]} to call me back.",
-        f"我昨天和{COMPANIES[1]}的{PEOPLE[1]}通了电话。",
-    ]
-    messages = [{"role": "user", "content": text} for text in texts]
+    text = (
+        f"Please ask {PEOPLE[0]} at {COMPANIES[0]} to call me back.\n"
+        f"我昨天和{COMPANIES[1]}的{PEOPLE[1]}通了电话。"
+    )
+    messages = [{"role": "user", "content": text}]
     with gateway.http() as http:
         answer = http.post(CHAT, json={"model": "demo", "messages": messages})
     assert answer.status_code == 200

@@ -39,6 +39,15 @@ def test_it_is_a_command():
     assert COMMANDS["scan"] == "scan:scan"
 
 
+def test_numbers_that_envoy_makes_up_are_no_cards(tmp_path):
+    card = "4111111111111111"
+    line = f'[warning][ext_proc] [Tags: "ConnectionId":"208","StreamId":"{card}"] Received\n'
+    (tmp_path / "envoy.log").write_text(line)
+    assert found(tmp_path, code=0)[1] == []
+    (tmp_path / "envoy.log").write_text(f"{line}{card}")
+    assert found(tmp_path, code=1)[1] == [f"{tmp_path}/envoy.log:2:1: bank_card"]
+
+
 def test_files_of_a_directory(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "log.jsonl").write_text('{"x":1}\n{"to":"mona\\u0040example.org"}\n')
