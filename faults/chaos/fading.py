@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import Future
 
 from faults.chaos.scene import (
     FRESH_S,
@@ -43,9 +44,16 @@ def makes_no_token(scene: Scene) -> Seen:
     sim, told = scene.sims[3], 'headgate_endpoint_ejections_total{pool="four",reason="stuck"} 1.0'
     sim.fault(stall_s=60.0)
     patient = Ask(within_s=2 * STUCK_S)
-    begun = [scene.threads.submit(scene.ask, patient) for _ in range(12)]
+    begun: list[Future[Answer]] = []
+
+    def is_noticed() -> bool:
+        """Some must be there to be kept waiting: those that have left are followed by others."""
+        if all(each.done() for each in begun):
+            begun.extend(scene.threads.submit(scene.ask, patient) for _ in range(12))
+        return told in scene.stand.metrics()
+
     try:
-        wait_for(lambda: told in scene.stand.metrics(), what="the gateway to notice")
+        wait_for(is_noticed, what="the gateway to notice")
         answers = [scene.ask() for _ in range(6)]
     finally:
         sim.fault(stall_s=0.0)
