@@ -85,7 +85,7 @@ lock: .venv/.stamp ## pin anew: requirements/*.in -> *.lock
 clean: ## remove what `make` installed and what runs left behind
 	rm -rf .venv .tools .names .vllm .headgate
 
-# $(call install,ENVIRONMENT,LOCK). uv takes a third of pip's time; where it does not get through, pip does.
+# $(call install,ENVIRONMENT,LOCK). uv takes less than half of pip's time; where it does not get through, pip does.
 define install
 	@$(PYTHON) -m venv $(1)
 	@$(1)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.lock

@@ -6,5 +6,5 @@
     chinese   Baidu's LAC
     span      what all of them find
 
-It runs in an environment of its own (requirements/names.lock): the models weigh 450 MB.
+It runs in an environment of its own (requirements/names.lock): it takes 450 MB on disk.
 """

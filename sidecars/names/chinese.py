@@ -17,7 +17,7 @@ class Tagger(Protocol):
 
 
 class Chinese:
-    """Implements `Model`. 8 ms for a thousand characters."""
+    """Implements `Model`. 37 ms of CPU for a thousand characters: the path through its tags is found in Python."""
 
     def __init__(self, tagger: Tagger) -> None:
         self._tagger = tagger
