@@ -27,8 +27,9 @@ class StandError(Exception):
     """The gateway did not start, or left something behind."""
 
 
-def wait_for(check: Callable[[], T | None], deadline_s: float = 15, what: str = "it") -> T:
-    """Ask until the answer is true; return it. A guard against hanging, not a measurement.
+def wait_for(check: Callable[[], T | None], deadline_s: float = 40, what: str = "it") -> T:
+    """Ask until the answer is true; return it. A guard against hanging, not a measurement: longer than the gateway
+    itself waits for anything (15 s for pools).
 
     Raises: StandError.
     """

@@ -9,7 +9,7 @@ import aiohttp
 
 from dataplane.errors import ConfigError
 
-TIMEOUT = aiohttp.ClientTimeout(total=1.0)
+TIMEOUT_S = 1.0
 ACTIVE_REQUESTS = "http.clients.downstream_rq_active"
 TAKEN_S = 10.0
 """A new pool is ready when its endpoints were asked for their health once, which may take 2 s each."""
@@ -18,9 +18,12 @@ HEALTHY_WORKERS = "cluster.workers.membership_healthy"
 
 
 @asynccontextmanager
-async def admin_session(socket: Path) -> AsyncGenerator[aiohttp.ClientSession]:
+async def admin_session(
+    socket: Path, timeout_s: float = TIMEOUT_S
+) -> AsyncGenerator[aiohttp.ClientSession]:
     connector = aiohttp.UnixConnector(path=str(socket))
-    async with aiohttp.ClientSession("http://envoy", connector=connector, timeout=TIMEOUT) as admin:
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    async with aiohttp.ClientSession("http://envoy", connector=connector, timeout=timeout) as admin:
         yield admin
 
 
@@ -67,18 +70,16 @@ async def drain(socket: Path, wait_s: float) -> None:
 class Taken:
     """Changes files that Envoy follows, and waits until it has them."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, most_s: float = TAKEN_S) -> None:
         self._socket = socket
+        self._most_s = most_s
 
     async def pools_after(self, write: Callable[[], None]) -> None:
         """Return when the pools written are ready to be used. Raises: ConfigError."""
         await self._after(write, "cluster_manager.cds")
-        try:
-            async with admin_session(self._socket) as admin, asyncio.timeout(TAKEN_S):
-                while await read_stat(admin, "cluster_manager.warming_clusters"):  # noqa: ASYNC110 - Envoy tells only when asked
-                    await asyncio.sleep(LOOK_S)
-        except (aiohttp.ClientError, TimeoutError) as fault:
-            raise ConfigError(f"a new pool does not become ready: {fault!r}") from fault
+        async with self._looking("a new pool does not become ready") as admin:
+            while await read_stat(admin, "cluster_manager.warming_clusters"):  # noqa: ASYNC110 - Envoy tells only when asked
+                await asyncio.sleep(LOOK_S)
 
     async def routes_after(self, write: Callable[[], None]) -> None:
         """Return when the routes written are in force. Raises: ConfigError."""
@@ -86,14 +87,24 @@ class Taken:
 
     async def _after(self, write: Callable[[], None], what: str) -> None:
         good, bad = f"{what}.update_success", f"{what}.update_rejected"
+        async with self._looking(f"Envoy does not follow its files ({what})") as admin:
+            before, refused = await read_stat(admin, good), await read_stat(admin, bad)
+            write()
+            while await read_stat(admin, good) == before:
+                if await read_stat(admin, bad) > refused:
+                    raise ConfigError(f"Envoy refuses its new file ({what})")
+                await asyncio.sleep(LOOK_S)
+
+    @asynccontextmanager
+    async def _looking(self, complaint: str) -> AsyncGenerator[aiohttp.ClientSession]:
+        """Ask Envoy as often as it takes. One slow answer is no fault: all of them together have a limit.
+
+        Raises: ConfigError, with the complaint."""
         try:
-            async with admin_session(self._socket) as admin:
-                before, refused = await read_stat(admin, good), await read_stat(admin, bad)
-                write()
-                async with asyncio.timeout(TAKEN_S):
-                    while await read_stat(admin, good) == before:
-                        if await read_stat(admin, bad) > refused:
-                            raise ConfigError(f"Envoy refuses its new file ({what})")
-                        await asyncio.sleep(LOOK_S)
+            async with (
+                admin_session(self._socket, timeout_s=self._most_s) as admin,
+                asyncio.timeout(self._most_s),
+            ):
+                yield admin
         except (aiohttp.ClientError, TimeoutError) as fault:
-            raise ConfigError(f"Envoy does not follow its files ({what}): {fault!r}") from fault
+            raise ConfigError(f"{complaint}: {fault!r}") from fault

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from time import monotonic
 
 import msgspec
 
@@ -36,9 +37,11 @@ MEMBERS_S = 0.2
 """How soon Envoy learns of an endpoint that was found. Workers may name it earlier: until then Envoy takes
 another one."""
 LINGER_S = 5.0
-"""How long a pool that is gone stays: workers may still choose it, each follows the policy by itself. What Envoy refused
-is tried again after as long, and then ever more seldom: it is read as a whole each time, which takes half a second."""
-MOST_DOUBLED = 4
+"""How long a pool that is gone stays: workers may still choose it, each follows the policy by itself."""
+RETRY_S = 1.0
+"""How soon what Envoy refused, or had no time for, is tried again, and then ever more seldom: it is read as a whole each
+time, which takes half a second. Workers hold a policy back that much longer."""
+MOST_DOUBLED = 6
 
 
 class Published:
@@ -54,6 +57,8 @@ class Published:
         self._complaint = ""
         self._refused = ""
         self._refusals = 0
+        self._settled_at = monotonic()
+        """When workers were last told something new of pools."""
         self._news = asyncio.Event()
         self._served = gateway_of(plan, policy)
 
@@ -82,6 +87,7 @@ class Published:
         now = {pool.name for pool in policy.pools}
         self._gone = {name: pool for name, pool in gone.items() if name not in now}
         self._policy = policy
+        self._settled_at = monotonic()
         self._write_watch()
         self._write_endpoints()
         self._news.set()
@@ -120,17 +126,27 @@ class Published:
 
     async def _follow_pools(self) -> None:
         while True:
-            behind = shape(gateway_of(self._plan, self._policy)) != shape(self._served)
-            wait_s = self._linger_s * 2 ** min(self._refusals, MOST_DOUBLED) if behind else None
-            is_new = await self._news_before(wait_s)
+            is_new = await self._news_before(self._wait_s())
             try:
-                await self._catch_up(may_go=not is_new)
+                await self._catch_up(may_go=self._rest_s() <= 0)
             except (ConfigError, OSError) as fault:
-                # It is tried again after a while: Envoy may be starting.
+                # It is tried again after a while: Envoy may be starting, or the machine be slow.
                 if str(fault) != self._refused:
                     log.error(Event.POOLS_REFUSED, reason=str(fault))
                 self._refused = str(fault)
                 self._refusals = 0 if is_new else self._refusals + 1
+
+    def _wait_s(self) -> float | None:
+        """How long Envoy may stay as it is; None: it has what the policy says."""
+        if shape(gateway_of(self._plan, self._policy)) == shape(self._served):
+            return None
+        if self._refused:
+            return RETRY_S * 2.0 ** min(self._refusals, MOST_DOUBLED)
+        return max(self._rest_s(), 0)
+
+    def _rest_s(self) -> float:
+        """How long workers may still choose what they chose before."""
+        return self._settled_at + self._linger_s - monotonic()
 
     async def _catch_up(self, *, may_go: bool) -> None:
         """Let Envoy have the pools of the policy, and once all of them are there, no others, if those that are
@@ -143,6 +159,7 @@ class Published:
             check_sides(self._served, wanted)
             await self._check(wanted)
             await self._change(wanted)
+            self._settled_at = monotonic()
             log.info(Event.POOLS_CHANGED, pools=[pool.name for pool in wanted.pools])
         self._refused, self._refusals = "", 0
         self._sweep_keys()
