@@ -21,11 +21,11 @@ configures it so. Only this filter can write there, a client cannot."""
 
 def read_client_ip(message: ProcessingRequest) -> str:
     """Read the attribute `source.address`, which is `ip:port` or `[ip]:port`."""
-    known = message.attributes
-    if ATTRIBUTES not in known or SOURCE not in known[ATTRIBUTES].fields:
+    known = message.attributes.get(ATTRIBUTES)
+    source = known.fields.get(SOURCE) if known else None
+    if source is None:
         return ""
-    address = known[ATTRIBUTES].fields[SOURCE].string_value
-    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    return source.string_value.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
 def read_claims(message: ProcessingRequest) -> dict[str, object] | None:

@@ -8,6 +8,7 @@ isolated further, but it is mixed in, so that nobody can ever choose that of ano
 
 import hmac
 from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from typing import ClassVar
 
 from engines.base import Engine
@@ -20,6 +21,9 @@ from extproc.request import Fact, Identity, Model, Operation, Prompt, Request
 MEMBER = "cache_salt"
 MOST_CHARS = 1024
 """Of a client's own salt."""
+MOST_KEPT = 4_096
+"""Salts that are kept made, of those who asked last: 1 MB. Making one costs 1.5 us, but at a hundred requests a
+second 40, for by then others have used the processor's caches. Those mixed with a client's own are not kept."""
 
 
 class Salt(Fact, frozen=True):
@@ -42,6 +46,7 @@ class Salting(Filter):
         self._engines = engines
         self._sharing = sharing
         self._secret = secret
+        self._plain_of = lru_cache(MOST_KEPT)(partial(salt_of, secret, asked=""))
 
     async def decide(self, request: Request) -> Decision:
         pool, prompt = request.fact(Model).pool, request.fact(Prompt)
@@ -54,7 +59,7 @@ class Salting(Filter):
         scope = scope_of(self._sharing[pool], request.fact(Identity))
         if not scope and not asked:
             return request.having(Salt())
-        value = salt_of(self._secret, scope, asked or "")
+        value = salt_of(self._secret, scope, asked) if asked else self._plain_of(scope)
         return request.having(prompt.editing(**{MEMBER: value})).having(Salt(value))
 
 
@@ -76,7 +81,7 @@ def scope_of(sharing: Sharing, identity: Identity) -> str:
 
 
 def salt_of(secret: str, tenant: str, asked: str) -> str:
-    """Make a salt: 64 hex digits, the same in every process; 4 us.
+    """Make a salt: 64 hex digits, the same in every process.
 
     `tenant` is whoever may share, `asked` what the client sent, perhaps nothing. HMAC-SHA256,
     because no choice of `asked` may lead to the salt of another, even where `secret` is known.

@@ -1,6 +1,5 @@
 """API keys and service tokens: random secrets, kept and found as digests."""
 
-import hashlib
 import hmac
 import ipaddress
 import math
@@ -24,9 +23,19 @@ def digest(salt: str, key: str) -> str:
     A fast hash is right here: our keys carry 192 random bits, so there is nothing to guess, and it
     is paid for on every request (2 us).
     """
-    return hmac.new(
-        salt.encode(), key.encode("utf-8", "surrogateescape"), hashlib.sha256
-    ).hexdigest()
+    return finish(begin(salt), key)
+
+
+def begin(salt: str) -> hmac.HMAC:
+    """Do the part of `digest` that is the same for all keys."""
+    return hmac.new(salt.encode(), digestmod="sha256")
+
+
+def finish(begun: hmac.HMAC, key: str) -> str:
+    """Do the rest, on a copy. On a processor whose caches others have used since, it takes half as long as all of it."""
+    hashed = begun.copy()
+    hashed.update(key.encode("utf-8", "surrogateescape"))
+    return hashed.hexdigest()
 
 
 def mint() -> str:
@@ -89,12 +98,12 @@ class KeySource:
     """
 
     def __init__(self, salt: str, known: Mapping[str, Key | Service]) -> None:
-        self._salt = salt
+        self._begun = begin(salt)
         self._known = known
 
     def mark(self, credential: str) -> str:
         """Digest a credential, whatever it may be: what is remembered in its place."""
-        return digest(self._salt, credential)
+        return finish(self._begun, credential)
 
     def find(self, mark: str) -> Key | Service | None:
         return self._known.get(mark)
