@@ -42,6 +42,7 @@ from extproc.policy.secrets import SecretReader
 from extproc.policy.status import StatusFile
 from extproc.policy.watch import Watch
 from extproc.policy.watching import static_members
+from extproc.policy.withdrawn import is_withdrawn
 from extproc.routing.health import Watchdog
 from extproc.server import Server
 from extproc.settings import KNOWN_POOLS, Settings, SettingsError, inherited
@@ -129,7 +130,7 @@ class Worker:
         vocabularies = self._lasting.vocabularies
         policy = self._last_good.load(settings.policy, secret_reader, vocabularies)
         self._load = partial(load_sources, secrets=secret_reader, vocabularies=vocabularies)
-        self._version = policy.version
+        self._begun = policy
         self._status = StatusFile.begin(
             settings.state / "run", settings.listen, settings.policy, policy.version
         )
@@ -147,7 +148,8 @@ class Worker:
         self._pools = [pool.name for pool in policy.pools]
         self._guard.on = policy.guards.on
         self._meter.metrics.serve_policy(policy.version)
-        self._meter.metrics.policy_reloads.add("ok")
+        result = "narrowed" if is_withdrawn(policy.version) else "ok"
+        self._meter.metrics.policy_reloads.add(result)
         self._last_good.keep(policy)
         return pipeline
 
@@ -175,10 +177,10 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._guard.begin()
         await self._server.start(self._settings.listen)
-        log.info(Event.READY, listen=self._settings.listen, policy=self._version)
+        log.info(Event.READY, listen=self._settings.listen, policy=self._begun.version)
         watch = Watch(
             self._settings.policy,
-            self._version,
+            self._begun,
             self._swap,
             self._reject,
             self._load,

@@ -109,7 +109,7 @@ ENDPOINTS_HEALTHY = Metric("endpoints_healthy", "endpoints", ("pool",), across="
 POLICY_INFO = Metric("policy_info", "workers", ("policy",),
     help="Workers that serve this policy version.")
 POLICY_RELOADS = Metric("policy_reloads_total", "reloads", ("result",), fixed=("result",),
-    help="Policy loads, by result: ok or rejected.")
+    help="Policy loads, by result: ok, rejected, or narrowed, when only what it takes away is in force.")
 LIMITS = Metric("limits_total", "requests", ("limit", "result"), fixed=("result",),
     help="Requests that met a limit, by result: admitted, refused, or shadowed, which would be refused.")
 LIMIT_AMOUNTS = Metric("limit_amount_total", "units", ("limit", "kind"), fixed=("kind",),

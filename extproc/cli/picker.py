@@ -101,7 +101,7 @@ class Picker:
         self._meter.registry.register(WorkerFiles(self._layout.metrics))  # of the watch process
         policy = self._load()
         self._current = CurrentPipeline(self._assemble(policy))
-        self._version = policy.version
+        self._begun = policy
         self._watching = Child(watch_engines(self._layout))
         self._certificate = Certificate(*ports.files) if ports.files else None
         budget, life = ByteBudget(MAX_HELD_BYTES), shape.serving.serve
@@ -183,7 +183,7 @@ class Picker:
         shape = self._shape
         vocabularies = shape.lasting.vocabularies if shape.lasting else None
         read = partial(load_sources, secrets=shape.secrets, vocabularies=vocabularies)
-        return Watch(self._source.directories, self._version, self._swap, self._reject, read)
+        return Watch(self._source.directories, self._begun, self._swap, self._reject, read)
 
     async def _begin(self) -> None:
         """Be ready once endpoints were found."""

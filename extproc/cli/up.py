@@ -144,7 +144,7 @@ class Up:
             beside = [tasks.create_task(child.keep()) for child in children]
             reload = Watch(
                 self._plan.policy,
-                self._policy.version,
+                self._policy,
                 self._swap,
                 self._reject,
                 partial(load_sources, secrets=SecretReader(inherited())),

@@ -11,6 +11,7 @@ import msgspec
 from extproc.errors import PolicyError
 from extproc.policy.flaws import Flaw, flaws_of
 from extproc.policy.load import read_all, version_of
+from extproc.policy.withdrawn import is_withdrawn
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
@@ -152,6 +153,8 @@ class OnDisk(msgspec.Struct, frozen=True):
         rejected = status.rejected
         if rejected is not None and rejected.version == self.version:
             return "rejected"
+        if self.version and is_withdrawn(status.version, self.version):
+            return "held back"  # but for what it takes away
         return "not looked at yet"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from extproc.errors import PolicyError
 from extproc.policy.load import Sources, load_sources, read_all, version_of
 from extproc.policy.models import Policy
+from extproc.policy.withdrawn import count_withdrawn, withdrawn
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
@@ -29,20 +30,21 @@ class Watch:
     def __init__(
         self,
         directories: Sequence[Path],
-        version: str,
+        in_force: Policy,
         swap: Callable[[Policy], None],
         reject: Reject = lambda _error, _version: None,
         load: Callable[[Sources], Policy] = load_sources,
         ready: Callable[[Policy], Awaitable[None]] | None = None,
     ) -> None:
-        """`version` is the one in force at first. `swap` gets every new policy that loads, and may
-        raise PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
+        """`in_force` is so at first. `swap` gets every new policy that loads, and may raise
+        PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
         (empty when the files cannot even be read). `load` reads what a policy refers to as well;
         what changes there alone is not noticed. `ready` returns when a policy may be swapped in; one
-        whose files change meanwhile never is."""
+        whose files change meanwhile never is. While it waits, `swap` gets the one in force, less the
+        identities that the new one takes away, if there are any."""
         self._directories = directories
-        self._judged = version
-        self._noticed = version
+        self._in_force = in_force
+        self._judged = self._noticed = in_force.version
         self._swap = swap
         self._reject = reject
         self._load = load
@@ -79,10 +81,10 @@ class Watch:
         try:
             # In a thread: a thousand keys take a quarter of a second, and requests are waiting.
             policy = await asyncio.to_thread(self._load, sources)
-            if self._ready and not await self._is_ready(self._ready(policy), version):
+            if self._ready and not await self._is_ready(self._ready(policy), policy):
                 self._judged = ""  # whatever the files say now is news
                 return
-            self._swap(policy)
+            self._put(policy)
         except PolicyError as exc:
             self._refuse(exc, version)
         except Exception as exc:  # noqa: BLE001 - whatever it is, what is in force goes on
@@ -90,17 +92,37 @@ class Watch:
         else:
             log.info(Event.POLICY_LOADED, policy=version)
 
-    async def _is_ready(self, ready: Awaitable[None], version: str) -> bool:
+    async def _is_ready(self, ready: Awaitable[None], policy: Policy) -> bool:
         """Wait for it; False when the files say something else by then."""
         waiting = asyncio.ensure_future(ready)  # noqa: TID251 - raced, then awaited below
         try:
-            while not waiting.done() and not self._is_over(version):
+            await asyncio.sleep(0)  # what need not wait is done by then
+            if not waiting.done():
+                await self._withdraw(policy)
+            while not waiting.done() and not self._is_over(policy.version):
                 await asyncio.wait({waiting}, timeout=POLL_INTERVAL_S)
             if waiting.done():
                 await waiting
-            return waiting.done() and not self._is_over(version)
+            return waiting.done() and not self._is_over(policy.version)
         finally:
             waiting.cancel()
+
+    async def _withdraw(self, policy: Policy) -> None:
+        """Put in force what a policy that waits takes away. It stays so whatever becomes of the policy: what
+        is taken away comes back with one that has it, and need not wait itself."""
+        before = self._in_force
+        try:
+            left = await asyncio.to_thread(withdrawn, before, policy)
+            if left is not before:
+                self._put(left)
+                count = await asyncio.to_thread(count_withdrawn, before, left)
+                log.info(Event.POLICY_NARROWED, policy=left.version, identities=count)
+        except Exception as exc:  # noqa: BLE001 - no reason to refuse what waits
+            log.error(Event.POLICY_NOT_NARROWED, exc, policy=policy.version)
+
+    def _put(self, policy: Policy) -> None:
+        self._swap(policy)
+        self._in_force = policy
 
     def _is_over(self, version: str) -> bool:
         try:

@@ -116,7 +116,7 @@ def test_who_asks_on_above_a_limit_is_banned_as_a_key_until_somebody_lifts_it(ow
         assert (ban["why"], ban["barred"]) == ("by hand", "requests")
         assert 3000 < ban["left_s"] <= 3600
         assert guards(own, "lift", "key:globex-1").exit_code == 0
-        wait_for(lambda: all(passes(other)() for _ in range(BOTH)), 3, "both workers to hear of it")
+        wait_for(lambda: all(passes(other)() for _ in range(BOTH)), what="both workers to hear of it")
         assert guards(own, "lift", "key:globex-1").exit_code == 1
 
 
@@ -156,4 +156,4 @@ def test_who_sends_too_many_long_prompts_may_send_short_ones(own):
         assert http.post(CHAT, json=ask()).status_code == 200
         assert bans(own)["key:acme-support"]["barred"] == "long_prompts"
         assert guards(own, "lift", "key:acme-support").stdout == "key:acme-support is free again\n"
-        wait_for(lambda: http.post(CHAT, json=long).status_code == 200, 3, "it to be off")
+        wait_for(lambda: http.post(CHAT, json=long).status_code == 200, what="it to be off")

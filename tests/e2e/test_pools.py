@@ -8,18 +8,25 @@ import pytest
 
 from extproc.cli.published import LINGER_S
 from extproc.identity.keys import digest
+from extproc.policy.load import load
+from extproc.policy.status import read_statuses
 from tests.e2e.conftest import running, wait_for
 from tests.e2e.test_reload import CHAT, engines
 
 SALT = "a-salt-of-tests"
 KEY = "sk-pools"
+REVOKED = "sk-pools-revoked"
 
 
-def policy(pools, models, extra=""):
+def policy(pools, models, extra="", keys=(KEY,)):
+    entries = [
+        {"id": f"key-{n}", "digest": digest(SALT, key), "tenant": "acme", "project": "red"}
+        for n, key in enumerate(keys)
+    ]
     return f"""\
 salt: {SALT}
 tenants: [{{name: acme, projects: [red]}}]
-keys: [{{id: one, digest: {digest(SALT, KEY)}, tenant: acme, project: red}}]
+keys: {json.dumps(entries)}
 pools: {json.dumps(pools)}
 models: {json.dumps(models)}
 {extra}"""
@@ -49,14 +56,14 @@ def three(tmp_path_factory):
             yield gateway, directory / "policy", endpoints
 
 
-def ask(gateway, name, **members):
+def ask(gateway, name, key=KEY, **members):
     body = {
         "model": name,
         "messages": [{"role": "user", "content": "hi"}],
         "max_tokens": 2,
         **members,
     }
-    with gateway.http(KEY) as http:
+    with gateway.http(key) as http:
         return http.post(CHAT, json=body)
 
 
@@ -166,3 +173,38 @@ def test_requests_never_fail_while_pools_change(three):
     assert statuses == {200}
     assert said(gateway, "pools_changed")
     assert not said(gateway, "pools_refused")
+
+
+def test_a_key_is_revoked_at_once_though_the_policy_waits(three):
+    """It waits for a pool that moves, without end: Envoy cannot go there, for lack of certificates."""
+    gateway, directory, (first, *_) = three
+
+    def elsewhere(host, **members):
+        upstream = {"url": f"https://{host}/v1", **members}
+        return [pool("a", first), {"name": "far", "upstream": upstream}], [model("one", "a")]
+
+    def statuses():
+        return [ask(gateway, "one", key).status_code for key in (KEY, REVOKED)]
+
+    def serving(version):
+        return {each.version for each in read_statuses(gateway.layout.run)} == {version}
+
+    before = policy(*elsewhere("127.0.0.1:9"), keys=(KEY, REVOKED))
+    write(directory, before)
+    old = load([directory]).version
+    wait_for(lambda: serving(old), what="the pool elsewhere")
+    assert statuses() == [200, 200]
+
+    moved = elsewhere("127.0.0.2:9", ca_file="/nowhere/certificates.pem")
+    write(directory, policy(*moved))
+    left = f"{old}-{load([directory]).version}"
+    wait_for(lambda: serving(left), what="the end of the key")
+    assert statuses() == [200, 401]
+    wait_for(lambda: said(gateway, "pools_refused"), what="Envoy's refusal")
+    answer = ask(gateway, "one")
+    assert gateway.row(answer.headers["x-request-id"])["policy"] == left
+    assert statuses() == [200, 401]
+
+    write(directory, before)
+    wait_for(lambda: serving(old), what="the key that is put back")
+    assert statuses() == [200, 200]

@@ -140,6 +140,10 @@ def test_others_may_not_look(run):
     [
         ("v1", "v1", None, "in force"),
         ("v2", "v1", None, "not looked at yet"),
+        ("v2", "v1-v2", None, "held back"),
+        ("v3", "v1-v2", None, "not looked at yet"),
+        ("v2", "v1-v2", "v2", "rejected"),
+        ("", "v1-v2", None, "not looked at yet"),
         ("v2", "v1", "v2", "rejected"),
         ("v3", "v1", "v2", "not looked at yet"),
         ("v1", "v1", "v2", "in force"),

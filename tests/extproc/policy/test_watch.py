@@ -52,7 +52,7 @@ def policy(tmp_path):
 
 
 def watch(directory, swaps, swap=None):
-    return Watch([directory], load([directory]).version, swap or swaps.swap, swaps.reject)
+    return Watch([directory], load([directory]), swap or swaps.swap, swaps.reject)
 
 
 async def look(watching, times=2):
@@ -214,52 +214,3 @@ async def test_it_looks_by_itself_and_soon_again_when_something_moves(policy, sw
         await swaps.next()
     assert swaps.names == ["two"]
     assert len(swaps.rejected) == 1
-
-
-async def test_a_policy_is_swapped_in_once_it_may_be(policy, swaps):
-    may, asked = asyncio.Event(), []
-
-    async def ready(loaded):
-        asked.append(loaded.tenants[0].name)
-        await may.wait()
-
-    watching = Watch([policy], load([policy]).version, swaps.swap, ready=ready)
-    (policy / "a.yaml").write_text(GOOD.format("two"))
-    looking = asyncio.ensure_future(look(watching))
-    while not asked:  # noqa: ASYNC110 - it is loaded in a thread
-        await asyncio.sleep(0.01)
-    assert not swaps.names
-    may.set()
-    await asyncio.wait_for(looking, GUARD_S)
-    assert asked == swaps.names == ["two"]
-
-
-async def test_what_is_taken_back_while_it_waits_is_never_in_force(policy, swaps):
-    """A pool that never comes holds up nothing but the policy that wants it."""
-    asked = []
-
-    async def ready(loaded):
-        asked.append(loaded.tenants[0].name)
-        if asked[-1] == "two":
-            await asyncio.Event().wait()
-
-    watching = Watch([policy], load([policy]).version, swaps.swap, ready=ready)
-    async with running(watching, 0.01):
-        (policy / "a.yaml").write_text(GOOD.format("two"))
-        while not asked:  # noqa: ASYNC110 - it is loaded in a thread
-            await asyncio.sleep(0.01)
-        (policy / "a.yaml").write_text(GOOD.format("three"))
-        await swaps.next()
-    assert asked == ["two", "three"]
-    assert swaps.names == ["three"]
-
-
-async def test_what_cannot_be_waited_for_is_rejected(policy, swaps):
-    async def ready(_policy):
-        raise OSError("gone")
-
-    watching = Watch([policy], load([policy]).version, swaps.swap, swaps.reject, ready=ready)
-    (policy / "a.yaml").write_text(GOOD.format("two"))
-    await look(watching, 4)
-    assert swaps.names == []
-    assert [said for said, _ in swaps.rejected] == ["OSError: gone"]

@@ -19,8 +19,9 @@ class Rig:
         self.swapped, self.rejected = [], []
         mount.mkdir()
         self.write(GOOD.format("one"))
-        self.begun = load([mount]).version
-        self.watch = Watch([mount], self.begun, self.swap, self.reject)
+        in_force = load([mount])
+        self.begun = in_force.version
+        self.watch = Watch([mount], in_force, self.swap, self.reject)
 
     def write(self, text):
         (self.mount / "a.yaml").write_text(text)
