@@ -128,7 +128,10 @@ class Worker:
         secret_reader = SecretReader(inherited())
         self._last_good = LastGood(settings.state / "policy-in-force.json")
         vocabularies = self._lasting.vocabularies
-        policy = self._last_good.load(settings.policy, secret_reader, vocabularies)
+        self._known_pools = KnownPools(settings.state / KNOWN_POOLS)
+        policy = self._last_good.load(
+            settings.policy, secret_reader, vocabularies, self._known_pools.has
+        )
         self._load = partial(load_sources, secrets=secret_reader, vocabularies=vocabularies)
         self._begun = policy
         self._status = StatusFile.begin(
@@ -184,7 +187,7 @@ class Worker:
             self._swap,
             self._reject,
             self._load,
-            KnownPools(self._settings.state / KNOWN_POOLS).wait,
+            self._known_pools.wait,
         )
         async with asyncio.TaskGroup() as tasks:
             beside = (

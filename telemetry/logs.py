@@ -151,6 +151,8 @@ class Event(StrEnum):
     """The keys of a token issuer could not be got: those that are known go on working."""
     POLICY_LOADED = "policy_loaded"
     """A policy version is in force; streams that began earlier keep theirs."""
+    POLICY_HELD_BACK = "policy_held_back"
+    """A worker begins with the policy of before: Envoy has not all pools of the one on disk."""
     POLICY_NARROWED = "policy_narrowed"
     """A new policy waits for its pools; the identities that it takes away or changes do not: so many."""
     POLICY_NOT_NARROWED = "policy_not_narrowed"

@@ -1,11 +1,12 @@
 """The policy that was served last, kept beside the journal: a worker that is started while the files
-are broken serves it, instead of nothing.
+are broken serves it, instead of nothing; and while a new policy waits, it does not serve that one sooner
+than others.
 
 Without it, "a bad file changes nothing" would hold only until a worker dies.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from extproc.errors import PolicyError
 from extproc.policy.load import load, load_sources
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
+from extproc.policy.withdrawn import withdrawn
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
@@ -33,20 +35,37 @@ class LastGood:
         directories: Sequence[Path],
         secrets: SecretReader,
         vocabularies: Vocabularies | None = None,
+        may_serve: Callable[[Policy], bool] = lambda _policy: True,
     ) -> Policy:
-        """Load what is on disk or, when that cannot be served, what was served last.
+        """Load what is on disk or, when that cannot be served, what was served last. When it must wait, as
+        `may_serve` says, load what was served last, less what it takes away.
 
         Raises:
             PolicyError: Neither can.
         """
         try:
-            return load(directories, secrets, vocabularies)
+            policy = load(directories, secrets, vocabularies)
         except PolicyError as exc:
             kept = self._read()
             if not kept:
                 raise
             log.error(Event.POLICY_REJECTED, error=str(exc), serving="the last good one")
             return load_sources(kept, secrets, vocabularies)
+        if may_serve(policy):
+            return policy
+        before = self._before(secrets, vocabularies)
+        if before is None or not may_serve(before):
+            return policy
+        log.warning(Event.POLICY_HELD_BACK, policy=policy.version, serving=before.version)
+        return withdrawn(before, policy)
+
+    def _before(self, secrets: SecretReader, vocabularies: Vocabularies | None) -> Policy | None:
+        """What was served last; None where nothing is kept that could be served again."""
+        try:
+            kept = self._read()
+            return load_sources(kept, secrets, vocabularies) if kept else None
+        except PolicyError:
+            return None
 
     def keep(self, policy: Policy) -> None:
         """Remember a policy that is in force now. A full disk is no reason not to serve it."""

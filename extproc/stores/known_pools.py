@@ -34,13 +34,16 @@ class KnownPools:
         self._most_s = most_s
         self._clock = clock
 
+    def has(self, policy: Policy) -> bool:
+        """Tell whether all of them are there now."""
+        return not self._missing(policy)
+
     async def wait(self, policy: Policy) -> None:
         """Return when they are there. After `most_s` those that Envoy does not have at all are not waited for,
         for a policy is more than its pools."""
-        wanted = {pool.name: place_of(pool) for pool in policy.pools}
         until_s = self._clock() + self._most_s
         is_told = False
-        while missing := missing_of(wanted, read(self._path)):
+        while missing := self._missing(policy):
             if self._clock() >= until_s:
                 if not is_told:
                     log.warning(Event.POOLS_LATE, pools=sorted(missing))
@@ -48,6 +51,9 @@ class KnownPools:
                 if not any(missing.values()):
                     return
             await asyncio.sleep(LOOK_S)
+
+    def _missing(self, policy: Policy) -> Mapping[str, bool]:
+        return missing_of({pool.name: place_of(pool) for pool in policy.pools}, read(self._path))
 
 
 def missing_of(wanted: Mapping[str, str], known: Mapping[str, str] | None) -> Mapping[str, bool]:

@@ -1,6 +1,8 @@
 """Pools that come, change and go while the gateway serves: through real Envoy."""
 
 import json
+import os
+import signal
 import threading
 import time
 
@@ -189,6 +191,9 @@ def test_a_key_is_revoked_at_once_though_the_policy_waits(three):
     def serving(version):
         return {each.version for each in read_statuses(gateway.layout.run)} == {version}
 
+    def pids():
+        return [each.pid for each in read_statuses(gateway.layout.run) if each.is_alive]
+
     before = policy(*elsewhere("127.0.0.1:9"), keys=(KEY, REVOKED))
     write(directory, before)
     old = load([directory]).version
@@ -204,6 +209,14 @@ def test_a_key_is_revoked_at_once_though_the_policy_waits(three):
     answer = ask(gateway, "one")
     assert gateway.row(answer.headers["x-request-id"])["policy"] == left
     assert statuses() == [200, 401]
+
+    # A worker that begins now would serve all of it, were it not for what was served last.
+    killed = read_statuses(gateway.layout.run)[0].pid
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: killed not in pids(), what="that it is gone")
+    wait_for(lambda: len(pids()) == 2 and serving(left), what="one that serves what others do")
+    wait_for(lambda: statuses() == [200, 401], what="that Envoy asks it")
+    assert [statuses() for _ in range(6)] == [[200, 401]] * 6
 
     write(directory, before)
     wait_for(lambda: serving(old), what="the key that is put back")

@@ -1,5 +1,6 @@
 """A worker that starts while the files are broken serves what was served last."""
 
+import msgspec
 import pytest
 
 from extproc.errors import PolicyError
@@ -66,3 +67,37 @@ def test_a_disk_that_takes_nothing_is_no_reason_not_to_serve(files, tmp_path):
     nowhere = LastGood(tmp_path / "gone" / "kept.json")
     nowhere.keep(load(nowhere, files))
     assert load(nowhere, files).tenants
+
+
+def names_of(policy):
+    return [tenant.name for tenant in policy.tenants]
+
+
+def load_unless(last_good, files, waiting):
+    """Policies with these tenants must wait."""
+
+    def may_serve(policy):
+        return waiting.isdisjoint(names_of(policy))
+
+    return last_good.load([files], SecretReader({}), may_serve=may_serve)
+
+
+def test_what_must_wait_is_not_served_by_who_starts_meanwhile(last_good, files, caplog):
+    """But what it takes away is gone."""
+    (files / "p.yaml").write_text("tenants: [{name: acme}, {name: left}]\n")
+    before = load(last_good, files)
+    last_good.keep(before)
+    (files / "p.yaml").write_text("tenants: [{name: acme}, {name: new}]\n")
+    now = load(last_good, files)
+    served = load_unless(last_good, files, {"new"})
+    assert (names_of(served), served.version) == (["acme"], f"{before.version}-{now.version}")
+    assert [record.message for record in caplog.records] == ["policy_held_back"]
+    assert names_of(load_unless(last_good, files, set())) == ["acme", "new"]
+
+
+@pytest.mark.parametrize("kept", [None, BAD, "tenants: [{name: old}]\n"])
+def test_it_is_served_where_nothing_better_is_there(last_good, files, tmp_path, kept):
+    if kept:
+        (tmp_path / "kept.json").write_bytes(msgspec.json.encode({"p.yaml": kept.encode()}))
+    served = load_unless(last_good, files, {"acme", "old"})
+    assert names_of(served) == ["acme"]

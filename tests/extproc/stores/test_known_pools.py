@@ -33,6 +33,7 @@ async def test_nobody_waits_where_all_are_known_or_nobody_says(path, text):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     async with asyncio.timeout(GUARD_S):
         await KnownPools(path, most_s=1e9).wait(POLICY)
+    assert KnownPools(path).has(POLICY)
 
 
 @pytest.mark.parametrize("known", [{}, {"a": ""}, MOVED, LOCAL])
@@ -41,6 +42,7 @@ async def test_a_policy_waits_for_its_pools(path, known):
     waiting = asyncio.ensure_future(KnownPools(path, most_s=1e9).wait(POLICY))
     await asyncio.sleep(0.15)
     assert not waiting.done()
+    assert not KnownPools(path).has(POLICY)
     path.write_text(json.dumps(ALL))
     await asyncio.wait_for(waiting, GUARD_S)
 
