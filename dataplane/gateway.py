@@ -78,6 +78,8 @@ class Pool:
     """By endpoint: what the access log is to say of the one that served."""
     upstream: Upstream | None = None
     """Where it is served, if not by engines of ours: then it has no endpoints."""
+    silence_s: float = 600.0
+    """No byte in either direction within one request: then it is over."""
 
     def __post_init__(self) -> None:
         if not POOL_NAME.fullmatch(self.name):
@@ -126,8 +128,8 @@ class Timeouts:
     """An idle client connection. Load balancers before us idle out at 60 to 600 s and must do so first:
     a connection that we close while they send on it fails a request that was never read."""
     stream_idle_s: float = 600
-    """Silence inside one request: the backstop for an engine that hangs. Must exceed the longest prefill
-    plus queueing; 600 s is also how long the OpenAI SDKs wait."""
+    """Silence inside a request that is on its way to a decision, or to a sidecar. Once it is sent to
+    engines, their pool says how long (`Pool.silence_s`)."""
     decision_ms: int = 5000
     """ext_proc's message_timeout. 16 bodies of 16 MiB at once took 1.1 s on two cores, and a loaded
     worker is slower; a worker that hangs costs a request this long."""
@@ -227,6 +229,18 @@ class Gateway:
         place the new one."""
         place = hashlib.sha256(str(pool.upstream).encode()).hexdigest()[:8]
         return self.files.secrets_dir / f"{pool.name}-{place}.yaml"
+
+    @property
+    def chain_silences(self) -> tuple[tuple[float, tuple[str, ...]], ...]:
+        """How long requests that may go from pool to pool may be silent, shortest first: of each such time,
+        the pools that may be silent for longer. A chain is given the longest time of its pools, for Envoy
+        keeps one time for all attempts."""
+        if not self.falls_back:
+            return ()
+        return tuple(
+            (silence_s, tuple(each.name for each in self.pools if each.silence_s > silence_s))
+            for silence_s in sorted({each.silence_s for each in self.pools})
+        )
 
     @property
     def rewrites(self) -> bool:

@@ -38,8 +38,6 @@ class Upstream:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Sent with every request. No secrets: they stand in Envoy's configuration."""
     connect_s: float = 5.0
-    silence_s: float = 600.0
-    """No byte in either direction within one request."""
 
     def __post_init__(self) -> None:
         if not HOST.fullmatch(self.host) or not 0 < self.port < 65536:

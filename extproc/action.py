@@ -39,7 +39,7 @@ TRIES_NAMESPACE = "headgate.tries"
 """Dynamic metadata by which Envoy chooses the pool of each attempt, and `dataplane/upstream.lua`
 makes the request fit for it."""
 TRIES_HEADER = "x-headgate-tries"
-"""Selects the route on which several pools are tried: `sent` or `unsent`."""
+"""Selects the route on which several pools are tried: `sent` or `unsent`, and the pools: `sent,a,b,`."""
 RETRIES_HEADER = "x-envoy-max-retries"
 RETRY_HEADER = "x-envoy-retry-on"
 """Adds to what its route is tried again for."""
@@ -131,7 +131,8 @@ def forward(request: Request, policy: str) -> Forward:
     if tries:
         pools = [pool for pool, _ in attempts]
         metadata[TRIES_NAMESPACE] = tell_tries(model, pools, tries, len(body))
-        set_headers[TRIES_HEADER] = "sent" if tries.may_resend else "unsent"
+        again = "sent" if tries.may_resend else "unsent"
+        set_headers[TRIES_HEADER] = ",".join((again, *dict.fromkeys(pools), ""))
         set_headers[RETRIES_HEADER] = str(len(pools) - 1)
     elif route.may_resend:
         set_headers[RETRY_HEADER] = "reset"

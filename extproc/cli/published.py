@@ -237,13 +237,14 @@ def pool_of(policy: PoolPolicy) -> Pool:
     upstream = policy.upstream.where() if policy.upstream else None
     named = (*policy.endpoints, str(upstream)) if upstream else policy.endpoints
     labels = {each: policy.labels_of(each) for each in named}
-    return Pool(policy.name, policy.endpoints, labels, upstream)
+    silence_s = policy.upstream.silence_s if policy.upstream else policy.silence_s
+    return Pool(policy.name, policy.endpoints, labels, upstream, silence_s)
 
 
 def shape(gateway: Gateway) -> Hashable:
     """What stands in Envoy's pools and routes; endpoints and their labels have files of their own."""
     pools = [
-        (pool.name, pool.upstream, repr(pool.labels) if pool.upstream else "")
+        (pool.name, pool.upstream, pool.silence_s, repr(pool.labels) if pool.upstream else "")
         for pool in gateway.pools
     ]
     return tuple(pools), gateway.falls_back

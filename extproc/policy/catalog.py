@@ -39,6 +39,9 @@ Price = Annotated[Decimal, BeforeValidator(read_price), Field(ge=0, le=10_000, d
 dollars, and with this maximum those of the longest requests add up within 64 bits."""
 Amount = Annotated[FiniteFloat, Field(gt=0, le=1e9)]
 Text = Annotated[str, StringConstraints(min_length=1)]
+Silence = Annotated[FiniteFloat, Field(ge=1, le=3600)]
+SILENCE_S = 600.0
+"""As long as the OpenAI SDKs wait."""
 Modality = Literal["text", "image", "audio", "video"]
 Sharing = Literal["tenant", "project", "user", "pool"]
 """Within what prompts share cached prefixes; `pool`: all of it."""
@@ -113,6 +116,7 @@ class PoolPolicy(Strict):
     endpoint_labels: dict[Endpoint, LabelsPolicy] = Field(default_factory=dict)  # where they differ
     health: HealthPolicy = HealthPolicy()
     picker: PickerPolicy = PickerPolicy()
+    silence_s: Silence = SILENCE_S  # no byte for so long is the end; see docs/dataplane.md
 
     @property
     def picking(self) -> PickerPolicy:
@@ -134,6 +138,8 @@ class PoolPolicy(Strict):
             raise ValueError(f"engine {self.engine}: say in upstream where it is")
         if self.upstream and self.engine != self.upstream.dialect:
             raise ValueError("the engine of an upstream is its dialect: leave it out")
+        if self.upstream and self.silence_s != SILENCE_S:
+            raise ValueError("silence_s: of a service elsewhere it stands in upstream")
         if self.kv_events and not ENGINES[self.engine].kv_events:
             raise ValueError(f"kv_events: {self.engine} does not publish any")
         if strangers := sorted(set(self.endpoint_roles) - set(self.endpoints)):

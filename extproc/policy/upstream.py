@@ -67,5 +67,4 @@ class UpstreamPolicy(Strict):
             http2=self.http2,
             headers=headers,
             connect_s=self.connect_s,
-            silence_s=self.silence_s,
         )

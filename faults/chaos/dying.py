@@ -1,5 +1,7 @@
 """Engines that are killed, cut off or hang with a request in hand."""
 
+import msgspec
+
 from faults.chaos.scene import Ask, Scene
 from faults.chaos.seen import Seen, check, describe
 from faults.stand import wait_for
@@ -58,8 +60,24 @@ def asked_while_one_hangs(scene: Scene) -> Seen:
 
 
 def hung_in_a_stream(scene: Scene) -> Seen:
-    hang = Ask(members=STREAM, within_s=LEAVES_S, then=lambda: scene.busy().hang())
-    answer = scene.ask(hang)
+    return hang_in(scene, Ask(members=STREAM, within_s=LEAVES_S))
+
+
+def given_up_before_its_headers(scene: Scene) -> Seen:
+    coming, sim = scene.begin(Ask("brief", members=LATE))
+    sim.hang()
+    answer = coming.result()
+    sim.go_on()
+    return describe(scene, answer)
+
+
+def given_up_in_a_stream(scene: Scene) -> Seen:
+    return hang_in(scene, Ask("brief", members=STREAM))
+
+
+def hang_in(scene: Scene, asked: Ask) -> Seen:
+    """Stop the engine when some of the stream has come, and let it go on when the client has its answer."""
+    answer = scene.ask(msgspec.structs.replace(asked, then=lambda: scene.busy().hang()))
     line = scene.line(answer)
     for sim in scene.sims:
         if sim.is_up:

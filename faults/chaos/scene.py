@@ -24,6 +24,7 @@ CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 FRESH_S, IN_FLIGHT_S = 1.0, 2.5
 SLOW_MS = 400
 STUCK_S = 2.5
+SILENCE_S = 1.0
 WORDS = "asks why, and has a good deal to say about it. " * 12
 """More than one block, so that there is a beginning to hash."""
 EVENTS = 4
@@ -85,8 +86,8 @@ class Line(msgspec.Struct, frozen=True):
 
 @dataclass
 class Scene:
-    """Four engines in the pools `four` and `turns`, which takes one after the other; one of them and a
-    slow one in `slow`; two doubles in `pair`."""
+    """Four engines in the pools `four`, `brief`, which gives them up when they are silent, and `turns`, which
+    takes one after the other; one of them and a slow one in `slow`; two doubles in `pair`."""
 
     stand: Stand
     sims: Sequence[Sim]
@@ -170,11 +171,13 @@ def write_policy(path: Path, sims: Sequence[Sim], slow: Sim, doubles: Sequence[D
     picker = {"fresh_s": FRESH_S, "in_flight_s": IN_FLIGHT_S}
     health = {"slow_start_s": 0, "silent_s": 1, "errors": None, "ttft_for_s": STUCK_S}
     tight = {"slow_start_s": 0, "ttft_p99_s": SLOW_MS / 2000, "ttft_for_s": 1, "errors_least": 3}
-    pools = [
+    pools: Sequence[Mapping[str, object]] = [
         {"name": "four", "endpoints": [sim.endpoint for sim in sims],
          "picker": picker, "health": health},
         {"name": "turns", "endpoints": [sim.endpoint for sim in sims],
          "picker": {"algorithm": "round_robin"}, "health": health},
+        {"name": "brief", "endpoints": [sim.endpoint for sim in sims],
+         "picker": picker, "health": health, "silence_s": SILENCE_S},
         {"name": "slow", "endpoints": [sims[0].endpoint, slow.endpoint],
          "picker": {"algorithm": "round_robin"}, "health": tight},
         {"name": "pair", "endpoints": [each.endpoint for each in doubles],

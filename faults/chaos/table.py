@@ -32,6 +32,12 @@ CASES = (
     Case("an engine hangs before its response headers", dying.hung_before_its_headers),
     Case("what is asked when its probes have failed for a second", dying.asked_while_one_hangs),
     Case("an engine hangs in the middle of a stream", dying.hung_in_a_stream, mends=True),
+    Case(
+        "an engine hangs before its response headers, in a pool with `silence_s: 1`",
+        dying.given_up_before_its_headers,
+        mends=True,
+    ),
+    Case("the same, in the middle of a stream", dying.given_up_in_a_stream, mends=True),
     Case("an engine answers 503", refusing.says_503, mends=True),
     Case("an engine answers 500", refusing.says_500),
     Case("an engine answers 429", refusing.says_429),

@@ -84,9 +84,11 @@ async def run_stack(
     workers: int = 1,
     more: tuple[Pool, ...] = (),
     keys: Mapping[str, str] = MappingProxyType({}),
+    silence_s: float = 600,
     **settings: object,
 ) -> AsyncIterator[Stack]:
-    """`settings` are those of Gateway, `more` pools besides, `keys` those of their upstreams."""
+    """`settings` are those of Gateway, `more` pools besides, `keys` those of their upstreams, `silence_s` that of the
+    pool `tiny`."""
     # Not pytest's tmp_path: unix socket paths must be short.
     state = Path(tempfile.mkdtemp(prefix="hg-"))
     for folder in ("run", "log", "envoy/endpoints", "envoy/secrets"):
@@ -108,6 +110,7 @@ async def run_stack(
                         "tiny",
                         (first.endpoint, second.endpoint),
                         {first.endpoint: {"gpu": "L4", "gpus": 2}},
+                        silence_s=silence_s,
                     ),
                     Pool("empty", ()),
                     *more,

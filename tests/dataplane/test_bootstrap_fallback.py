@@ -117,6 +117,24 @@ async def pools(tmp_path_factory):
         yield Pools(stack, other, gpt, claude)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def brief():
+    """Pools with different patience; the engines of the first think for longer than two of them bear."""
+    async with AsyncExitStack() as opened:
+        engines = [await opened.enter_async_context(Engine()) for _ in range(3)]
+        other, slow, _ = engines  # the third is asked nothing
+        more = (
+            Pool("other", (other.endpoint,)),
+            Pool("slow", (slow.endpoint,), silence_s=0.4),
+        )
+        stack = await opened.enter_async_context(
+            run_stack(more=more, falls_back=True, silence_s=0.2)
+        )
+        for engine in stack.engines:
+            engine.answer = Answer([b"{}"], headers_pause_s=0.7)
+        yield Pools(stack, *engines)
+
+
 @pytest.fixture(autouse=True)
 def quiet(pools):
     yield
@@ -313,8 +331,27 @@ async def test_long_bodies_are_made_fit_as_well(pools):
     assert pools.gpt.bodies == [HEADS["gpt"].encode() + tail]
 
 
+@pytest.mark.parametrize(
+    ("among", "again", "status"),
+    [
+        (("tiny",), "sent", 504),
+        (("tiny",), "unsent", 504),
+        (("tiny", "other"), "sent", 200),
+        (("tiny", "tiny", "other"), "unsent", 200),
+        (("tiny", "slow"), "sent", 504),
+    ],
+)
+async def test_a_chain_may_be_silent_as_long_as_any_of_its_pools(brief, among, again, status):
+    """`other` may, and it is not known to Envoy whose turn it is: so then `tiny` may as well."""
+    for engine in brief.all:
+        engine.requests.clear()
+    answer = await brief.ask(*among, again=again)
+    assert answer.status_code == status
+    assert sum(len(engine.requests) for engine in brief.all) == 1, "it was sent again"
+
+
 async def test_clients_cannot_choose_where_a_request_goes_on(pools):
-    headers = {"x-headgate-tries": "sent", "x-envoy-max-retries": "0"}
+    headers = {"x-headgate-tries": "sent,other,", "x-envoy-max-retries": "0"}
     answer = await pools.stack.post(order(pool="tiny") | headers)
     assert answer.status_code == 200
     assert (await pools.entry(answer))["headgate"]["pool"] == "tiny"

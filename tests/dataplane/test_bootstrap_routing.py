@@ -187,15 +187,6 @@ async def test_a_worker_that_hangs_is_a_504():
         assert served(stack) == [0, 0]
 
 
-async def test_an_engine_that_hangs_is_a_504():
-    async with run_stack(timeouts=Timeouts(stream_idle_s=0.2)) as stack:
-        for engine in stack.engines:
-            engine.answer = Answer([b"{}"], headers_pause_s=1)
-        answer = await stack.post(order())
-        assert answer.status_code == 504
-        assert answer.json()["error"]["code"] == "gateway_timeout"
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 429, 500, 503])
 async def test_a_refusal_of_headgate_passes_as_it_is(stack, status):
     answer = await stack.post(order(deny=[status, "because"]))

@@ -62,6 +62,27 @@ def test_requests_are_rewritten_only_where_something_needs_it():
     assert chained.count('name: "fallback/') == 2
 
 
+def test_chains_may_be_silent_as_long_as_their_most_patient_pool():
+    pools = (Pool("a", (), silence_s=30), Pool("b", ()), Pool("c", (), silence_s=90))
+    assert gateway(pools=pools).chain_silences == ()
+    chained = gateway(pools=pools, falls_back=True)
+    assert chained.chain_silences == ((30, ("b", "c")), (90, ("b",)), (600, ()))
+    [routing] = yaml.safe_load(routes(chained))["resources"]
+    [virtual] = routing["virtual_hosts"]
+    found = {
+        each["name"]: each["route"].get("idle_timeout")
+        for each in virtual["routes"]
+        if each["name"] != "undecided"
+    }
+    assert found == {
+        "fallback/sent/30s": "30s", "fallback/unsent/30s": "30s",
+        "fallback/sent/90s": "90s", "fallback/unsent/90s": "90s",
+        "fallback/sent/600s": "600s", "fallback/unsent/600s": "600s",
+        "a": "30s", "b": "600s", "c": "90s",
+    }  # fmt: skip
+    assert list(found)[:2] == ["fallback/sent/30s", "fallback/unsent/30s"], "the shortest first"
+
+
 def test_values_are_data_whatever_they_hold():
     hostile = STATE / 'a"b: {c}\n- d #{{ e }} %F% \u2028'
     bootstrap = yaml.safe_load(render(gateway(files=Files.under(hostile))))

@@ -175,8 +175,9 @@ class Worker(pb_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogServiceSer
             headers |= {"x-headgate-pool": f"sidecar/{order['sidecar']}"}
         if "tries" in order:
             metadata["headgate.tries"] = order["tries"]
+            listed = [each["name"] for each in order["tries"]["priority_groups"]]
             headers |= {
-                "x-headgate-tries": order.get("again", "sent"),
+                "x-headgate-tries": ",".join((order.get("again", "sent"), *listed, "")),
                 "x-envoy-max-retries": str(len(order["tries"]["priority_groups"]) - 1),
             }
         headers |= {order["set"]: "x"} if "set" in order else {}

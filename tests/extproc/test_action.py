@@ -223,7 +223,7 @@ def test_where_it_may_go_on_travels_with_it():
         may_resend=True,
     )
     sent = action.forward(ready(raw).having(tries), "v1")
-    assert sent.set_headers["x-headgate-tries"] == "sent"
+    assert sent.set_headers["x-headgate-tries"] == "sent,pool-a,pool-b,"
     assert sent.set_headers["x-envoy-max-retries"] == "2"
     named = "10.0.0.1:80,[::1]:81,10.0.0.9:80"
     assert sent.metadata["envoy.lb"]["x-gateway-destination-endpoint"] == named

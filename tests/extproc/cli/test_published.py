@@ -46,6 +46,8 @@ def wanted(*pools, **members):
         ),
         (wanted(RUNNING.pools[0], Pool("gpt", (), {str(GPT): {"cluster": "us"}}, GPT)), False),
         (wanted(falls_back=True), False),
+        (wanted(replace(RUNNING.pools[0], silence_s=30), GPT_POOL), False),
+        (wanted(RUNNING.pools[0], replace(GPT_POOL, silence_s=30)), False),
     ],
 )
 def test_endpoints_change_by_files_of_their_own(gateway, same):
@@ -69,6 +71,19 @@ def test_labels_reach_the_log_from_elsewhere_too():
     assert pool.upstream == GPT
     assert pool.endpoints == ()
     assert pool.labels == {"api.example.com:443": {"cluster": "us"}}
+
+
+@pytest.mark.parametrize(
+    ("members", "silence_s"),
+    [
+        ({"endpoints": ["10.0.0.1:80"]}, 600),
+        ({"endpoints": ["10.0.0.1:80"], "silence_s": 45}, 45),
+        ({"upstream": {"url": "https://api.example.com/v1"}}, 600),
+        ({"upstream": {"url": "https://api.example.com/v1", "silence_s": 0.5}}, 0.5),
+    ],
+)
+def test_silence_is_of_the_pool_wherever_it_is(members, silence_s):
+    assert pool_of(PoolPolicy.model_validate({"name": "p", **members})).silence_s == silence_s
 
 
 GUARD_S = 30

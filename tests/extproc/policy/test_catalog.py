@@ -103,6 +103,24 @@ def test_what_is_no_label(members, said):
     assert said in complaint(lambda: PoolPolicy.model_validate({**POOL, **members}))
 
 
+def test_silence_of_a_pool():
+    assert PoolPolicy.model_validate(POOL).silence_s == 600
+    assert PoolPolicy.model_validate({**POOL, "silence_s": 30}).silence_s == 30
+    for wrong in (0.5, 3601, "soon"):
+        assert "silence_s" in complaint(
+            lambda wrong=wrong: PoolPolicy.model_validate({**POOL, "silence_s": wrong})
+        )
+
+
+def test_silence_of_a_service_elsewhere_stands_where_it_is():
+    elsewhere = {"name": "p", "upstream": {"url": "https://api.example.com/v1", "silence_s": 30}}
+    pool = PoolPolicy.model_validate(elsewhere)
+    assert PoolPolicy.model_validate(pool.model_dump(exclude_none=True)) == pool
+    assert "in upstream" in complaint(
+        lambda: PoolPolicy.model_validate({**elsewhere, "silence_s": 30})
+    )
+
+
 @pytest.mark.parametrize(
     ("members", "said"),
     [
