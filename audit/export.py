@@ -17,11 +17,11 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 
 from audit import sheets
-from audit.manifest import SUFFIX, Form, Sheet, fingerprint, load, once, sign, written
+from audit.manifest import SUFFIX, Form, Sheet, load, once, sign, written
 from audit.tables import CHAIN, ENTRY
 from ledger.chain import Link
 from ledger.database import Database
-from ledger.manifest import ExportError
+from ledger.manifest import ExportError, fingerprint
 from ledger.raw import stream
 from ledger.retention import DAY_MS
 from ledger.signing import Signer

@@ -7,13 +7,12 @@ what the key has signed; together the manifests go along the chain without a gap
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from hashlib import file_digest
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from ledger.manifest import ExportError
+from ledger.manifest import ExportError, fingerprint
 from ledger.signing import Signer, Verifier
 
 SUFFIX = ".manifest.json"
@@ -112,9 +111,3 @@ def once(path: Path) -> Generator[Path]:
                 ) from None
     finally:
         draft.unlink(missing_ok=True)
-
-
-def fingerprint(path: Path) -> tuple[int, str]:
-    """Tell size and SHA-256 of a file."""
-    with path.open("rb") as file:
-        return path.stat().st_size, file_digest(file, "sha256").hexdigest()

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from audit import sheets
-from audit.manifest import Sheet, fingerprint, is_signed, load
+from audit.manifest import Sheet, is_signed, load
 from audit.tables import CHAIN_NAME
 from audit.walk import Walk
-from ledger.manifest import ExportError
+from ledger.manifest import ExportError, fingerprint
 from ledger.roots import Root, Standing, read_document
 from ledger.signing import Verifier
 from ledger.store import LedgerError

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
-from pyarrow import parquet
 
 from audit.manifest import Form
 from audit.tables import COLUMNS
-from ledger.files import Column, ParquetWriter, Value
+from ledger.files import Column, Value
 
 Values = tuple[object, ...]
 """A record's columns in their order."""
@@ -55,6 +54,8 @@ def write(path: Path, form: Form, rows: Iterable[Values]) -> None:
         with path.open("wb") as out:
             out.writelines(_write_line(row) for row in rows)
         return
+    from ledger.parquet import ParquetWriter  # noqa: PLC0415 - see `ledger.files.writing`
+
     left = iter(rows)
     with closing(ParquetWriter(path, _COLUMNS)) as table:
         while some := list(islice(left, AT_ONCE)):
@@ -67,6 +68,8 @@ def read(path: Path, form: Form) -> Iterator[Values]:
         with path.open("rb") as lines:
             yield from map(_read_line, lines)
         return
+    from pyarrow import parquet  # noqa: PLC0415 - see `ledger.files.writing`
+
     try:
         with closing(parquet.ParquetFile(path)) as file:
             for some in file.iter_batches(AT_ONCE):

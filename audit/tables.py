@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from ledger import tables
 from ledger.roots import Tables
 
 SCHEMA_VERSION = 1
@@ -71,15 +72,7 @@ CHAIN = Table(
 """As the ledger's `chain`: `begin` is the `seq` of the last record that retention deleted (0: none),
 `begin_hash` its hash, `begin_ms` when it was collected. `trimmed` stays empty: there are no sums."""
 
-ROOT = Table(
-    "audit_root",
-    METADATA,
-    Column("id", _INT, primary_key=True, autoincrement=False),
-    Column("at_ms", _INT, nullable=False),
-    Column("document", Text, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
-    Column("key_id", Text, nullable=False),
-)
+ROOT = tables.ROOT.to_metadata(METADATA, name="audit_root")
 
 AUDIT = Table(
     "audit",

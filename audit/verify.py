@@ -12,11 +12,11 @@ from sqlalchemy import Connection, select
 from audit.tables import AUDIT, CHAIN, CHAIN_NAME, ENTRY, ROOT
 from audit.walk import Walk
 from ledger.database import Database
-from ledger.raw import UnreadableError, stream
-from ledger.roots import Root, Standing, standing
+from ledger.raw import doubting, stream
+from ledger.roots import Document, Root, Standing, standing
 from ledger.signing import Verifier
-from ledger.store import LedgerError, LedgerUnavailableError
-from ledger.walk import Fault, Roots
+from ledger.store import LedgerError
+from ledger.walk import Fault, Roots, in_order
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -38,18 +38,8 @@ def verify(database: Database, verifier: Verifier, outside: Iterable[Root] = ())
     `outside`: roots that were kept elsewhere. Raises LedgerError when it cannot be read now.
     """
     verification = _Verification(verifier)
-    try:
-        with database.transaction() as connection:
-            verification.run(connection, outside)
-    except LedgerUnavailableError:
-        raise
-    except LedgerError as fault:
-        verification.faults.append(Fault(str(fault)))
-    except UnreadableError as unreadable:
-        meaning = database.explain(unreadable.fault)
-        if isinstance(meaning, LedgerUnavailableError):
-            raise meaning from unreadable
-        verification.faults.append(Fault(f"what is stored cannot be read: {unreadable}"))
+    with doubting(database, verification.blame) as connection:
+        verification.run(connection, outside)
     return verification.verdict()
 
 
@@ -57,7 +47,7 @@ class _Verification:
     """One run."""
 
     def __init__(self, verifier: Verifier) -> None:
-        self.faults: list[Fault] = []
+        self._faults: list[Fault] = []
         self._roots = Roots(verifier)
         self._walk = Walk(Standing(CHAIN_NAME, 0, "", 0, "", 0))
         self._records = self._signed = self._trimmed = 0
@@ -70,7 +60,10 @@ class _Verification:
         self._trimmed = stored.begin
         self._walk_along(connection)
         self._walk.end()
-        self.faults += filter(None, map(self._roots.compare, outside))
+        self._faults += filter(None, map(self._roots.compare, outside))
+
+    def blame(self, what: str) -> None:
+        self._faults.append(Fault(what))
 
     def verdict(self) -> Verdict:
         return Verdict(
@@ -78,55 +71,35 @@ class _Verification:
             roots=len(self._roots.hashes),
             unsigned=self._records - self._signed,
             trimmed=self._trimmed,
-            faults=(*self._walk.faults, *self.faults),
+            faults=(*self._walk.faults, *self._faults),
         )
 
     def _standing(self, connection: Connection) -> Standing | None:
         if [row[1] for row in stream(connection, select(AUDIT))] != [0]:
-            self.faults.append(Fault("table audit: the guard against deleting records is off"))
+            self.blame("table audit: the guard against deleting records is off")
         rows = list(stream(connection, select(CHAIN)))
         if len(rows) != 1 or rows[0][0] != CHAIN_NAME:
-            self.faults.append(Fault("table audit_chain: it has one row, which is another"))
+            self.blame("table audit_chain: it has one row, which is another")
             return None
         try:
             found = standing(rows[0])
         except (ValueError, LedgerError) as fault:
-            self.faults.append(Fault(f"table audit_chain: {fault}"))
+            self.blame(f"table audit_chain: {fault}")
             return None
         if found.trimmed is not None:
-            self.faults.append(Fault("table audit_chain: sums, where there are none"))
+            self.blame("table audit_chain: sums, where there are none")
         return found
 
     def _walk_along(self, connection: Connection) -> None:
         """Walk over all records, and stop at each root to compare."""
         entries = stream(connection, select(ENTRY).order_by(ENTRY.c.seq))
-        ahead = next(entries, None)
-        for values in stream(connection, select(ROOT).order_by(ROOT.c.id)):
-            document, fault = self._roots.follow(read_root(values))
-            self.faults += [fault] if fault else []
-            if document is None:
-                continue
-            while ahead is not None and isinstance(ahead[0], int) and ahead[0] <= document.entries:
-                self._step(ahead)
-                ahead = next(entries, None)
-            self._walk.root(document)
-            self._signed = self._records
-        while ahead is not None:
-            self._step(ahead)
-            ahead = next(entries, None)
-
-    def _step(self, values: tuple[object, ...]) -> None:
-        self._walk.entry(values)
-        self._records += 1
-
-
-def read_root(values: tuple[object, ...]) -> Root:
-    """Read a stored root; what is of a wrong type comes out as nothing that could be signed."""
-    id_, at_ms, document, signature, key_id = values
-    return Root(
-        id_ if isinstance(id_, int) else 0,
-        at_ms if isinstance(at_ms, int) else 0,
-        str(document),
-        signature if isinstance(signature, bytes) else b"",
-        str(key_id),
-    )
+        roots = stream(connection, select(ROOT).order_by(ROOT.c.id))
+        for each in in_order(entries, roots, self._roots):
+            if isinstance(each, Fault):
+                self._faults.append(each)
+            elif isinstance(each, Document):
+                self._walk.root(each)
+                self._signed = self._records
+            else:
+                self._walk.entry(each)
+                self._records += 1

@@ -23,6 +23,7 @@
     guards/       who is refused too often, and what becomes of them
     cache/        answers that are given again
     safety/       what must not leave, come in or be said: masked, put back, cut
+    http_client.py  how services and engines are asked: one connection pool, answers of bounded size
     sidecars.py   the services beside the gateway, and which paths are theirs
     routing/      pure choices: which track of a model serves whom, which endpoint, who is well
     ports.py      what is outside, as Protocols; stores/ and metering.py implement them

@@ -125,19 +125,15 @@ class Worker:
         )
         self._ejections = Ejections(metrics.endpoint_states, metrics.ejections)
         self._pools: Sequence[str] = ()
-        secret_reader = SecretReader(inherited())
+        reading = SecretReader(inherited()), self._lasting.vocabularies
+        self._load = partial(load_sources, secrets=reading[0], vocabularies=reading[1])
         self._last_good = LastGood(settings.state / "policy-in-force.json")
-        vocabularies = self._lasting.vocabularies
         self._known_pools = KnownPools(settings.state / KNOWN_POOLS)
-        policy = self._last_good.load(
-            settings.policy, secret_reader, vocabularies, self._known_pools.has
-        )
-        self._load = partial(load_sources, secrets=secret_reader, vocabularies=vocabularies)
-        self._begun = policy
+        self._begun = self._last_good.load(settings.policy, *reading, self._known_pools.has)
         self._status = StatusFile.begin(
-            settings.state / "run", settings.listen, settings.policy, policy.version
+            settings.state / "run", settings.listen, settings.policy, self._begun.version
         )
-        self._current = CurrentPipeline(self._assemble(policy))
+        self._current = CurrentPipeline(self._assemble(self._begun))
         self._budget = ByteBudget(settings.max_held_bytes)
         self._server = Server(self._current, self._budget, self._meter)
 

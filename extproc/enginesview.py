@@ -1,18 +1,15 @@
 """What this worker knows of engines: told by the watch process of its host, and by its own requests.
 
-One live `Candidate` for each endpoint of each pool. It is changed in place as things are heard, so that a
-pick finds everything ready. Without a watch process there is still the policy: all static endpoints, of
-which nothing is known; when it goes away, what was known last stays, and ages.
+Candidates (`routing/pools.py`) are changed in place as things are heard, so that a pick finds everything
+ready. Without a watch process there is still the policy: all static endpoints, of which nothing is known;
+when it goes away, what was known last stays, and ages.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from time import monotonic
-
-from msgspec import structs
 
 from engines.load import Load
 from engines.watch import hub, messages
@@ -23,7 +20,6 @@ from engines.watch.messages import (
     Ended,
     Look,
     Looks,
-    Member,
     Members,
     Picked,
     Running,
@@ -32,6 +28,7 @@ from engines.watch.messages import (
 from extproc.routing.candidate import Candidate
 from extproc.routing.condition import Condition
 from extproc.routing.health import Watchdog
+from extproc.routing.pools import Entries, Named, Pools
 from extproc.routing.prefixes import BLOCK_TOKENS, Prefixes
 from extproc.routing.suspects import ALIVE, Suspects
 from telemetry.logs import Event, EventLog
@@ -41,27 +38,7 @@ TICK_S = 1.0
 STALE_S = 1.5
 """Seven looks should have come by then; of an engine without metrics, one."""
 
-LEAVE_S = 5.0
-"""How long a pool that is gone from the policy is still known, for requests that were under way when it went: they go
-by the policy they began with. Envoy keeps it as long (`extproc/cli/published.py`)."""
-
-Entries = Sequence[tuple[str, Candidate]]
-"""One endpoint in each pool it belongs to."""
-
 log = EventLog(__name__)
-
-
-@dataclass(slots=True)
-class PoolView:
-    """One pool."""
-
-    static: tuple[Member, ...] = ()
-    discovered: bool = False
-    candidates: dict[str, Candidate] = field(default_factory=dict[str, Candidate])
-    """Those that are ready."""
-    ready: list[Candidate] = field(default_factory=list[Candidate])
-    """The same, as a list that is replaced, never changed."""
-    prefixes: Prefixes = field(default_factory=Prefixes)
 
 
 class EnginesView:
@@ -80,13 +57,7 @@ class EnginesView:
         self._tell = tell
         self._tell_stale = tell_stale
         self._clock = clock
-        self._pools: dict[str, PoolView] = {}
-        self._gone: dict[str, PoolView] = {}
-        """Those of the policy before, as they were."""
-        self._gone_until_s = 0.0
-        self._by_endpoint: dict[str, list[tuple[str, Candidate]]] = {}
-        self._members = Members({})
-        self._known = frozenset[str]()
+        self._pools = Pools()
         self._suspects = Suspects()
         self._flights = Flights()
         self._heard_s: dict[str, float] = {}
@@ -99,28 +70,21 @@ class EnginesView:
         self._was_up = False
         self._is_stale = False
 
-    def track(self, pools: Mapping[str, tuple[Sequence[Member], bool]]) -> None:
-        """Take a policy: the static members of each pool, and whether others name more."""
-        before = {**self._gone, **self._pools}
-        self._gone = {name: view for name, view in before.items() if name not in pools}
-        self._gone_until_s = self._clock() + LEAVE_S
-        self._pools = {}
-        for name, (static, discovered) in pools.items():
-            view = self._pools[name] = before.get(name) or PoolView()
-            view.static, view.discovered = tuple(static), discovered
-        self._join()
+    def track(self, pools: Named) -> None:
+        """Take a policy."""
+        self._follow(self._pools.track(pools, self._clock()))
         self._tell_healthy()
 
     def candidates(self, pool: str, model: str = "") -> Sequence[Candidate]:
-        view = self._pools.get(pool) or self._gone.get(pool)
-        if view is None:
+        found = self._pools.current.get(pool) or self._pools.gone.get(pool)
+        if found is None:
             return ()
         now = self._clock()
-        return self._suspects.keep(self._watchdog.keep(pool, view.ready, now, model), now)
+        return self._suspects.keep(self._watchdog.keep(pool, found.ready, now, model), now)
 
     def knows(self, endpoint: str) -> bool:
         """Whether it is a member of any pool, ready or not."""
-        return endpoint in self._known
+        return endpoint in self._pools.known
 
     def conditions(self, pool: str) -> Mapping[str, tuple[Condition, Sequence[str]]]:
         now = self._clock()
@@ -133,8 +97,8 @@ class EnginesView:
         }
 
     def prefixes(self, pool: str) -> Prefixes:
-        view = self._pools.get(pool) or self._gone.get(pool)
-        return Prefixes() if view is None else view.prefixes
+        found = self._pools.current.get(pool) or self._pools.gone.get(pool)
+        return Prefixes() if found is None else found.prefixes
 
     def picked(self, picked: Picked) -> None:
         if self._count(picked):
@@ -161,10 +125,9 @@ class EnginesView:
             case Running(key):
                 self._flights.renew(key, self._clock())
             case Stored():
-                self._store(message)
+                self._pools.store(message)
             case Members():
-                self._members = message
-                self._join()
+                self._follow(self._pools.hear(message))
 
     async def run(self, state: Path | None) -> None:
         """Keep in touch with the watch process of this state directory, if there is one, for ever."""
@@ -182,9 +145,8 @@ class EnginesView:
         for endpoint in self._flights.expire(now):
             self._recount(endpoint)
         self._suspects.expire(now)
-        if now >= self._gone_until_s:
-            self._gone = {}
-        for endpoint, entries in self._by_endpoint.items():
+        self._pools.expire(now)
+        for endpoint, entries in self._pools.by_endpoint.items():
             for pool, candidate in entries:
                 candidate.warmth = self._watchdog.warmth(pool, endpoint, now)
         self._tell_healthy()
@@ -192,15 +154,15 @@ class EnginesView:
 
     def _tell_healthy(self) -> None:
         now = self._clock()
-        for name, view in self._pools.items():
-            self._tell(name, len(self._watchdog.keep(name, view.ready, now)))
+        for name, pool in self._pools.current.items():
+            self._tell(name, len(self._watchdog.keep(name, pool.ready, now)))
 
     def _judge_age(self, now_s: float) -> None:
         """Tell of how many that answered nothing new is heard. Where nobody ever watched, nobody is
         missed."""
         if not self._was_up:
             return
-        answering = self._by_endpoint.keys() - self._failing
+        answering = self._pools.by_endpoint.keys() - self._failing
         stale = sum(self._looked_s[each] < now_s - STALE_S for each in answering)
         self._tell_stale(stale)
         if (stale > 0) != self._is_stale:
@@ -218,50 +180,22 @@ class EnginesView:
         if self._link is not None and self._link.is_up:
             self._link.send(frame(message))
 
-    def _join(self) -> None:
-        """Work out who the candidates are: those the policy names and those that were found."""
-        now, before, self._by_endpoint = self._clock(), self._by_endpoint, {}
-        joined: dict[str, Sequence[Member]] = {}
-        for name, view in self._pools.items():
-            members = joined[name] = self._members_of(name, view)
-            was, view.candidates = view.candidates, {}
-            for member in members:
-                if member.state == "ready":
-                    known = find(name, before.get(member.endpoint, ()))
-                    candidate = known or Candidate(member.endpoint)
-                    candidate.role = member.role
-                    view.candidates[member.endpoint] = candidate
-                    self._by_endpoint.setdefault(member.endpoint, []).append((name, candidate))
-            for gone in was.keys() - {member.endpoint for member in members}:
-                view.prefixes.forget(gone)
-            view.ready = list(view.candidates.values())
-        self._suspects.keep_only(self._by_endpoint)
-        self._failing.intersection_update(self._by_endpoint)
-        self._looked_s = {e: self._looked_s.get(e, now) for e in self._by_endpoint}
-        self._heard_s = {e: at_s for e, at_s in self._heard_s.items() if e in self._by_endpoint}
-        for endpoint in before.keys() - self._by_endpoint.keys():
+    def _follow(self, left: Collection[str]) -> None:
+        """The candidates may be others: forget what was known of those that have left."""
+        now, entries = self._clock(), self._pools.by_endpoint
+        self._suspects.keep_only(entries)
+        self._failing.intersection_update(entries)
+        self._looked_s = {e: self._looked_s.get(e, now) for e in entries}
+        self._heard_s = {e: at_s for e, at_s in self._heard_s.items() if e in entries}
+        for endpoint in left:
             self._flights.forget(endpoint)
-        for endpoint in self._by_endpoint:
+        for endpoint in entries:
             self._recount(endpoint)
-        self._known = frozenset(each.endpoint for named in joined.values() for each in named)
-        self._watchdog.members(joined, now)
-
-    def _members_of(self, name: str, view: PoolView) -> Sequence[Member]:
-        """A policy may name an endpoint before the watch process has read it, so for static ones the
-        policy's word counts."""
-        found = {member.endpoint: member for member in self._members.pools.get(name, ())}
-        if view.discovered and found:
-            return list(found.values())
-        return [
-            structs.replace(member, since_s=found[member.endpoint].since_s)
-            if member.endpoint in found
-            else member
-            for member in view.static
-        ]
+        self._watchdog.members(self._pools.members, now)
 
     def _look(self, look: Look) -> None:
         endpoint = look.endpoint
-        entries = self._by_endpoint.get(endpoint)
+        entries = self._pools.by_endpoint.get(endpoint)
         if entries is None or look.at_s <= self._heard_s.get(endpoint, -inf):
             return
         self._heard_s[endpoint] = self._looked_s[endpoint] = look.at_s
@@ -280,7 +214,7 @@ class EnginesView:
             started_s = candidate.load.started_s
             candidate.load, candidate.rates = look.load, look.rates
             candidate.seen_s = look.at_s
-            prefixes = self._pools[pool].prefixes
+            prefixes = self._pools.current[pool].prefixes
             if started_s and started_s != look.load.started_s:
                 prefixes.forget(look.endpoint)  # a new process has an empty cache
             prefixes.size(
@@ -307,29 +241,14 @@ class EnginesView:
 
     def _recount(self, endpoint: str) -> None:
         tally = self._flights.tally(endpoint)
-        for _, candidate in self._by_endpoint.get(endpoint, ()):
+        for _, candidate in self._pools.by_endpoint.get(endpoint, ()):
             candidate.in_flight = tally.in_flight
             candidate.in_flight_tokens = tally.in_flight_tokens
             candidate.unseen = len(tally.unseen)
             candidate.unseen_tokens = tally.unseen_tokens
-
-    def _store(self, stored: Stored) -> None:
-        view = self._pools.get(stored.pool)
-        if view is None or stored.endpoint not in view.candidates:
-            return
-        if stored.cleared:
-            view.prefixes.clear(stored.endpoint)
-        if stored.stored:
-            view.prefixes.store(stored.endpoint, stored.stored)
-        if stored.removed:
-            view.prefixes.remove(stored.endpoint, stored.removed)
 
 
 def count_blocks(load: Load, is_precise: bool) -> int:
     """Say how many blocks of the index fit into a cache: the engine's own where it tells of them, else
     those of prompts' texts."""
     return load.blocks if is_precise else load.blocks * load.block_tokens // BLOCK_TOKENS
-
-
-def find(pool: str, entries: Entries) -> Candidate | None:
-    return next((candidate for name, candidate in entries if name == pool), None)

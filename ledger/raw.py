@@ -1,13 +1,15 @@
 """Rows exactly as they are stored, for whoever does not trust them."""
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.exc import DBAPIError
 
 from ledger.booking import Values
+from ledger.database import Database
+from ledger.store import LedgerError, LedgerUnavailableError
 
 _AT_ONCE = 2_000
 
@@ -18,6 +20,26 @@ class UnreadableError(Exception):
     def __init__(self, fault: DBAPIError) -> None:
         super().__init__(str(fault.orig))
         self.fault = fault
+
+
+@contextmanager
+def doubting(database: Database, blame: Callable[[str], None]) -> Generator[Connection]:
+    """Connect to one consistent state. What cannot be read in the block, or understood, is blamed.
+
+    Raises LedgerUnavailableError when it cannot be read now.
+    """
+    try:
+        with database.transaction() as connection:
+            yield connection
+    except LedgerUnavailableError:
+        raise
+    except LedgerError as fault:
+        blame(str(fault))
+    except UnreadableError as unreadable:
+        meaning = database.explain(unreadable.fault)
+        if isinstance(meaning, LedgerUnavailableError):
+            raise meaning from unreadable
+        blame(f"what is stored cannot be read: {unreadable}")
 
 
 class Query:

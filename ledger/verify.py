@@ -15,12 +15,11 @@ from sqlalchemy import Connection, func, select
 from ledger.booking import Values
 from ledger.compare import compare, compare_totals
 from ledger.database import Database
-from ledger.raw import UnreadableError, stream
-from ledger.roots import Root, Standing, standing
+from ledger.raw import doubting, stream
+from ledger.roots import Document, Root, Standing, standing
 from ledger.signing import Verifier
-from ledger.store import LedgerError, LedgerUnavailableError
 from ledger.tables import CHAIN, ENTRY, ROOT
-from ledger.walk import Fault, Roots, Walk
+from ledger.walk import Fault, Roots, Walk, in_order
 
 _TELL_EVERY = 10_000
 
@@ -57,18 +56,8 @@ def verify(
     in a quarter of an hour. Raises LedgerError when the ledger cannot be read now.
     """
     verification = _Verification(verifier, progress)
-    try:
-        with database.transaction() as connection:
-            verification.run(connection, outside)
-    except LedgerUnavailableError:
-        raise
-    except LedgerError as fault:
-        verification.blame(str(fault))
-    except UnreadableError as unreadable:
-        meaning = database.explain(unreadable.fault)
-        if isinstance(meaning, LedgerUnavailableError):
-            raise meaning from unreadable
-        verification.blame(f"what is stored cannot be read: {unreadable}")
+    with doubting(database, verification.blame) as connection:
+        verification.run(connection, outside)
     return verification.verdict()
 
 
@@ -115,20 +104,15 @@ class _Verification:
     def _walk_along(self, connection: Connection) -> None:
         """Walk over all entries, and stop at each root to compare."""
         entries = stream(connection, select(ENTRY).order_by(ENTRY.c.seq))
-        ahead = next(entries, None)
-        for values in stream(connection, select(ROOT).order_by(ROOT.c.id)):
-            document, fault = self._roots.follow(_root(values))
-            self._add([fault] if fault else ())
-            if document is None:
-                continue
-            while ahead is not None and _seq(ahead) <= document.entries:
-                self._step(ahead)
-                ahead = next(entries, None)
-            self._walk.root(document)
-            self._signed = self._entries
-        while ahead is not None:
-            self._step(ahead)
-            ahead = next(entries, None)
+        roots = stream(connection, select(ROOT).order_by(ROOT.c.id))
+        for each in in_order(entries, roots, self._roots):
+            if isinstance(each, Fault):
+                self._add([each])
+            elif isinstance(each, Document):
+                self._walk.root(each)
+                self._signed = self._entries
+            else:
+                self._step(each)
 
     def _step(self, entry: Values) -> None:
         self._walk.entry(entry)
@@ -149,20 +133,3 @@ class _Verification:
 
     def _add(self, faults: Iterable[Fault]) -> None:
         self._faults += islice(faults, MOST_FAULTS - len(self._faults))
-
-
-def _seq(entry: Values) -> int:
-    seq = entry[0]
-    return seq if isinstance(seq, int) else 0
-
-
-def _root(values: Values) -> Root:
-    """Read a stored root; what is of a wrong type comes out as nothing that could be signed."""
-    id_, at_ms, document, signature, key_id = values
-    return Root(
-        id_ if isinstance(id_, int) else 0,
-        at_ms if isinstance(at_ms, int) else 0,
-        str(document),
-        signature if isinstance(signature, bytes) else b"",
-        str(key_id),
-    )

@@ -4,7 +4,7 @@ Entries are walked in the order of `seq`, which is that of every chain at once. 
 last `seq` it covers, so at that point of the walk every chain has to stand as the root says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import msgspec
@@ -74,6 +74,44 @@ class Roots:
         if stored is None:
             return Fault("kept outside, and missing in the ledger", root=outside.id)
         return Fault("not the one that was kept outside", root=outside.id)
+
+
+def in_order(
+    entries: Iterator[Values], stored: Iterable[Values], roots: Roots
+) -> Iterator[Values | Document | Fault]:
+    """Hand out entries, which come by `seq`, and behind those that it covers what each root says: its
+    document if that can be believed, and its fault if it has one."""
+    ahead = next(entries, None)
+    for values in stored:
+        document, fault = roots.follow(_read_root(values))
+        if fault is not None:
+            yield fault
+        if document is None:
+            continue
+        while ahead is not None and _seq(ahead) <= document.entries:
+            yield ahead
+            ahead = next(entries, None)
+        yield document
+    if ahead is not None:
+        yield ahead
+    yield from entries
+
+
+def _seq(entry: Values) -> int:
+    seq = entry[0]
+    return seq if isinstance(seq, int) else 0
+
+
+def _read_root(values: Values) -> Root:
+    """Read a stored root; what is of a wrong type comes out as nothing that could be signed."""
+    id_, at_ms, document, signature, key_id = values
+    return Root(
+        id_ if isinstance(id_, int) else 0,
+        at_ms if isinstance(at_ms, int) else 0,
+        str(document),
+        signature if isinstance(signature, bytes) else b"",
+        str(key_id),
+    )
 
 
 class Walk:

@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from extproc.errors import EmbeddingError
+from extproc.http_client import AnswerError, HttpClient
 
 DEADLINE_S = 0.25
 """For a text, of the embedded model: a hundred times what one takes. While the model loads, one second
@@ -101,12 +102,12 @@ class EngineEmbedder:
 
     def __init__(
         self,
-        session: Callable[[], aiohttp.ClientSession],
+        client: HttpClient,
         endpoints: Callable[[str], Sequence[str]],
         asked: Asked,
     ) -> None:
         """`endpoints` names those of a pool that may be asked."""
-        self._session = session
+        self._client = client
         self._endpoints = endpoints
         self._asked = asked
         self._turn = 0
@@ -120,23 +121,19 @@ class EngineEmbedder:
         body = msgspec.json.encode({"model": self._asked.model, "input": text})
         try:
             async with asyncio.timeout(self._asked.deadline_s):
-                return await self._post(url, body)
+                return read(await self._client.post(url, body, MOST_BYTES))
+        except AnswerError as exc:
+            raise EmbeddingError(f"the engine {exc}") from None
         except (TimeoutError, aiohttp.ClientError, OSError) as exc:
             raise EmbeddingError(f"the engine did not answer: {type(exc).__name__}") from None
 
-    async def _post(self, url: str, body: bytes) -> bytes:
-        async with self._session().post(url, data=body, allow_redirects=False) as answer:
-            if answer.status != 200:
-                raise EmbeddingError(f"the engine answered {answer.status}")
-            raw = bytearray()
-            async for chunk in answer.content.iter_chunked(1 << 16):
-                raw += chunk
-                if len(raw) > MOST_BYTES:
-                    raise EmbeddingError(f"the engine answered more than {MOST_BYTES} bytes")
-        try:
-            return normed(msgspec.json.decode(raw, type=_Answer).data[0].embedding)
-        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
-            raise EmbeddingError("the engine's answer makes no sense") from None
+
+def read(raw: bytes) -> bytes:
+    """Take the vector of an engine's answer. Raises: EmbeddingError."""
+    try:
+        return normed(msgspec.json.decode(raw, type=_Answer).data[0].embedding)
+    except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+        raise EmbeddingError("the engine's answer makes no sense") from None
 
 
 def normed(vector: Sequence[float]) -> bytes:

@@ -1,8 +1,7 @@
 """`headgate audit`: verify, search, export, trim."""
 
 import sys
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,16 @@ from audit.verify import Verdict, verify
 from extproc.cli.auditing import recording
 from extproc.cli.findings import lay_out, tell
 from extproc.cli.layout import Layout
-from extproc.cli.ledger import DEFAULT_STATE, TAMPERED, UNREADABLE, AsJson, StateFlag, leave
+from extproc.cli.ledger import (
+    DEFAULT_STATE,
+    TAMPERED,
+    UNREADABLE,
+    AsJson,
+    KeyFlag,
+    StateFlag,
+    leave,
+    show_json,
+)
 from ledger.config import ConfigFile
 from ledger.database import Database
 from ledger.manifest import ExportError
@@ -57,10 +65,7 @@ def verify_command(
             exists=True, help=f"Your own copy of the roots. Default: {FILE_NAME} in --state."
         ),
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(help=f"Your own copy of the public key. Default: {PUBLIC_NAME} in --state."),
-    ] = None,
+    key: KeyFlag = None,
     exported: Annotated[
         Path | None, typer.Option("--export", help="Prove an export instead; no store is needed.")
     ] = None,
@@ -217,14 +222,9 @@ def signer_of(state: Path) -> Signer:
     return load_signer(state)
 
 
-@contextmanager
-def opened(state: Path, ledger: str | None, *, writes: bool = False) -> Generator[Database]:
-    with closing(open_audit(audit_place(state, ledger), writes=writes)) as database:
-        yield database
-
-
-def show_json(document: object) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+def opened(state: Path, ledger: str | None, *, writes: bool = False) -> closing[Database]:
+    """Raises LedgerError."""
+    return closing(open_audit(audit_place(state, ledger), writes=writes))
 
 
 def now_ms() -> int:

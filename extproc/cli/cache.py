@@ -15,7 +15,6 @@ from rich.table import Table
 
 from extproc.cache.base import Answers, Holding
 from extproc.cache.questions import Questions
-from extproc.cli.layout import Layout
 from extproc.cli.limits import (
     DEFAULT_STATE,
     PATIENCE_S,
@@ -23,15 +22,17 @@ from extproc.cli.limits import (
     PolicyFlag,
     RedisFlag,
     StateFlag,
+    ask_store,
     leave,
+    served,
+    urls,
 )
-from extproc.errors import CountersFaultError, PolicyError, QuestionsFaultError
+from extproc.errors import PolicyError, QuestionsFaultError
 from extproc.filters.caching import keys_of
 from extproc.filters.listening import where
 from extproc.policy.load import load
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
-from extproc.policy.status import read_statuses
 from extproc.settings import inherited
 from extproc.stores.cache_redis import open_answers
 from extproc.stores.milvus import MilvusLine
@@ -118,13 +119,8 @@ def purge(
 
 def find_policy(state: Path, directories: list[Path] | None) -> Policy:
     """Read the policy, with its secrets: names of tenants are found by its key."""
-    if not directories:
-        statuses = read_statuses(Layout(state).run)
-        if not statuses:
-            leave(f"no worker runs in {state}: name a policy with --policy")
-        directories = [Path(each) for each in statuses[0].directories]
     try:
-        return load(directories, SecretReader(inherited()))
+        return load(directories or served(state), SecretReader(inherited()))
     except PolicyError as exc:
         leave(str(exc))
 
@@ -145,17 +141,8 @@ def document(holding: Holding, names: Mapping[str, tuple[str, str]]) -> dict[str
 
 
 def ask(state: Path, redis: str | None, question: Callable[[Answers], Awaitable[T]]) -> T:
-    """Ask where answers are kept, and leave with one line when nobody answers."""
-
-    async def answer() -> T:
-        url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
-        async with open_answers(url.split()[0], deadline_s=PATIENCE_S) as answers:
-            return await question(answers)
-
-    try:
-        return asyncio.run(answer())
-    except (CountersFaultError, OSError, ValueError) as exc:
-        leave(f"the cache cannot be reached: {exc}")
+    store = open_answers(urls(state, redis)[0], deadline_s=PATIENCE_S)
+    return ask_store(store, question, "the cache cannot be reached")
 
 
 def ask_questions(policy: Policy, question: Callable[[Questions], Awaitable[T]]) -> T:

@@ -1,6 +1,5 @@
 """`headgate guards`: who is banned, and banning and pardoning by hand."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -15,8 +14,17 @@ from rich.table import Table
 
 from extproc.cli.auditing import Recorder, recording
 from extproc.cli.layout import Layout
-from extproc.cli.limits import DEFAULT_STATE, PATIENCE_S, AsJson, RedisFlag, StateFlag, leave
-from extproc.errors import CountersFaultError, PolicyError
+from extproc.cli.limits import (
+    DEFAULT_STATE,
+    PATIENCE_S,
+    AsJson,
+    RedisFlag,
+    StateFlag,
+    ask_store,
+    leave,
+    urls,
+)
+from extproc.errors import PolicyError
 from extproc.guards.base import BY_HAND, Ban, Bans, Barred, Case
 from extproc.guards.subjects import read_subject
 from extproc.limits.standing import say_duration
@@ -128,17 +136,8 @@ def heeds_bans(state: Path) -> bool:
 
 
 def ask(state: Path, redis: str | None, question: Callable[[Bans], Awaitable[T]]) -> T:
-    """Ask where bans are kept, and leave with one line when nobody answers."""
-
-    async def answer() -> T:
-        url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
-        async with open_bans(url.split()[0], PATIENCE_S) as bans:
-            return await question(bans)
-
-    try:
-        return asyncio.run(answer())
-    except (CountersFaultError, OSError, ValueError) as exc:
-        leave(f"bans cannot be reached: {exc}")
+    store = open_bans(urls(state, redis)[0], PATIENCE_S)
+    return ask_store(store, question, "bans cannot be reached")
 
 
 def report(bans: Sequence[Ban], as_json: bool) -> None:

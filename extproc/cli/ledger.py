@@ -1,6 +1,7 @@
 """`headgate ledger`: verify, export."""
 
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -27,6 +28,10 @@ LedgerFlag = Annotated[
     str | None,
     typer.Option("--ledger", help="Path or database URL. Default: ledger.sqlite in --state."),
 ]
+KeyFlag = Annotated[
+    Path | None,
+    typer.Option(help=f"Your own copy of the public key. Default: {PUBLIC_NAME} in --state."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 DEFAULT_STATE = Path(".headgate")
@@ -43,26 +48,19 @@ def verify_command(
             exists=True, help=f"Your own copy of the roots. Default: {FILE_NAME} in --state."
         ),
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(help=f"Your own copy of the public key. Default: {PUBLIC_NAME} in --state."),
-    ] = None,
+    key: KeyFlag = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove that no entry was changed, removed or added. Exit code 0: so it is; 1: no; 2: cannot say."""
     try:
         verifier = load_verifier(key or state / PUBLIC_NAME)
         outside = read_roots(roots or state / FILE_NAME)
-        database = open_database(ledger or Layout(state).ledger)
-        try:
+        with closing(open_database(ledger or Layout(state).ledger)) as database:
             verdict = verify(database, verifier, outside, show_progress)
-        finally:
-            database.close()
     except (LedgerError, OSError) as exc:
         leave(str(exc), UNREADABLE)
     if as_json:
-        document = {"ok": not verdict.faults, **msgspec.structs.asdict(verdict)}
-        typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+        show_json({"ok": not verdict.faults, **msgspec.structs.asdict(verdict)})
     else:
         typer.echo(tell(verdict))
     raise typer.Exit(TAMPERED if verdict.faults else 0)
@@ -103,11 +101,8 @@ def export_command(  # noqa: PLR0913, PLR0917 - typer: one parameter for each fl
             people=people,
             now=now,
         )
-        database = open_database(ledger or Layout(state).ledger)
-        try:
+        with closing(open_database(ledger or Layout(state).ledger)) as database:
             manifest = export(database, options, tell_part)
-        finally:
-            database.close()
     except (UsageError, ExportError, LedgerError, OSError) as exc:
         leave(str(exc), 1)
     days = manifest.partitions.values()
@@ -136,6 +131,10 @@ def tell_fault(fault: Fault) -> str:
         None if fault.seq is None else f"entry {fault.seq} ({fault.settle_key})",
     ]
     return f"  {', '.join(place for place in places if place) or 'ledger'}: {fault.what}"
+
+
+def show_json(document: object) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
 def show_progress(done: int, all_: int) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from extproc.cli.auditing import recording
 from extproc.cli.layout import Layout
-from extproc.cli.ledger import DEFAULT_STATE, AsJson, LedgerFlag, StateFlag, leave
+from extproc.cli.ledger import DEFAULT_STATE, AsJson, LedgerFlag, StateFlag, leave, show_json
 from ledger.backup import back_up, sqlite_path
 from ledger.drill import Course, Drilled, Loss
 from ledger.drill import drill as run_drill
@@ -44,7 +44,7 @@ def backup(
     except _FAULTS as exc:
         leave(str(exc), FAILED)
     if as_json:
-        _show({"backup": str(done.path), **msgspec.structs.asdict(done.snapshot)})
+        show_json({"backup": str(done.path), **msgspec.structs.asdict(done.snapshot)})
     else:
         typer.echo("\n".join(_tell_backup(done)))
 
@@ -76,7 +76,7 @@ def restore(
     except _FAULTS as exc:
         leave(str(exc), FAILED)
     if as_json:
-        _show(done)
+        show_json(done)
     else:
         typer.echo("\n".join(_tell_restored(done)))
     raise typer.Exit(0 if done.complete else INCOMPLETE)
@@ -102,7 +102,7 @@ def drill(
     except _FAULTS as exc:
         leave(str(exc), FAILED)
     if as_json:
-        _show(done)
+        show_json(done)
     else:
         typer.echo("\n".join(_tell_drilled(done)))
     raise typer.Exit(0 if done.ok else FAILED)
@@ -152,10 +152,6 @@ def _tell_loss(what: str, loss: Loss) -> str:
     steps = f"verify {loss.check_s:.2f}, place {loss.place_s:.2f}, replay {loss.replay_s:.2f}"
     missing = f"{loss.rpo_requests:,} requests, {loss.rpo_s:.1f} s"
     return f"{what}: RTO {loss.rto_s:.2f} s for {loss.entries:,} entries ({steps}); RPO {missing}"
-
-
-def _show(document: object) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
 def _ms(time: datetime) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -25,6 +26,7 @@ from extproc.stores.counters_servers import open_servers
 
 app = typer.Typer(help="Limits as they stand.", no_args_is_help=True)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 PATIENCE_S = 2.0
@@ -104,15 +106,18 @@ def reset(
 
 def find_limits(state: Path, directories: Sequence[Path] | None) -> list[Reach]:
     """Read the limits of a policy; of the one that workers serve, when none is named."""
-    if not directories:
-        statuses = read_statuses(Layout(state).run)
-        if not statuses:
-            leave(f"no worker runs in {state}: name a policy with --policy")
-        directories = [Path(each) for each in statuses[0].directories]
     try:
-        return [each.reach() for each in load(directories).limits]
+        return [each.reach() for each in load(directories or served(state)).limits]
     except PolicyError as exc:
         leave(str(exc))
+
+
+def served(state: Path) -> Sequence[Path]:
+    """Say where the policy is that workers serve, or leave with one line when none runs."""
+    statuses = read_statuses(Layout(state).run)
+    if not statuses:
+        leave(f"no worker runs in {state}: name a policy with --policy")
+    return [Path(each) for each in statuses[0].directories]
 
 
 async def stand(
@@ -128,17 +133,28 @@ async def stand(
 
 
 def ask(state: Path, redis: str | None, question: Callable[[Counters], Awaitable[T]]) -> T:
-    """Ask the counters, and leave with one line when they do not answer."""
+    store = open_servers(urls(state, redis), PATIENCE_S)
+    return ask_store(store, question, "the counters do not answer")
+
+
+def urls(state: Path, redis: str | None) -> Sequence[str]:
+    """Say where counters are; at the first of them are bans and answers as well."""
+    return (redis or f"unix://{Layout(state.resolve()).counters_socket}").split()
+
+
+def ask_store(
+    store: AbstractAsyncContextManager[S], question: Callable[[S], Awaitable[T]], complaint: str
+) -> T:
+    """Open it and ask, and leave with one line when it does not answer."""
 
     async def answer() -> T:
-        url = redis or f"unix://{Layout(state.resolve()).counters_socket}"
-        async with open_servers(url.split(), PATIENCE_S) as counters:
-            return await question(counters)
+        async with store as opened:
+            return await question(opened)
 
     try:
         return asyncio.run(answer())
     except (CountersFaultError, OSError, ValueError) as exc:
-        leave(f"the counters do not answer: {exc}")
+        leave(f"{complaint}: {exc}")
 
 
 def report(standings: Sequence[Standing], as_json: bool) -> None:

@@ -18,6 +18,7 @@ from extproc.counting.remembered import Remembered
 from extproc.counting.talk import Talk
 from extproc.counting.tokenizer import CountError
 from extproc.dialects.body import Document
+from extproc.http_client import AnswerError, HttpClient, LongAnswerError
 from extproc.request import Kind
 
 TOKENIZE, COUNT_TOKENS = "/tokenize", "/v1/messages/count_tokens"
@@ -36,26 +37,11 @@ class _Answer(msgspec.Struct):
     input_tokens: int | None = None
 
 
-class EngineClient:
-    """One connection pool for all engines. The worker closes it."""
+class EngineClient(HttpClient):
+    """For all engines."""
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """Opened by the first question, because most workers never ask one."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"content-type": "application/json", "accept-encoding": "identity"},
-            )
-        return self._session
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+    UNPACKS = True
+    """A proxy before an engine may compress though it is asked not to."""
 
 
 class EngineCounter:
@@ -106,14 +92,12 @@ class EngineCounter:
         return known
 
     async def _post(self, url: str, body: bytes) -> int:
-        async with self._client.session.post(url, data=body, allow_redirects=False) as answer:
-            if answer.status != 200:
-                raise CountError(f"the engine answered {answer.status}")
-            raw = b""
-            async for chunk in answer.content.iter_chunked(65_536):
-                raw += chunk
-                if len(raw) > MOST_BYTES:
-                    raise CountError("the engine's answer is too long")
+        try:
+            raw = await self._client.post(url, body, MOST_BYTES)
+        except LongAnswerError:
+            raise CountError("the engine's answer is too long") from None
+        except AnswerError as exc:
+            raise CountError(f"the engine {exc}") from None
         try:
             told = msgspec.json.decode(raw, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-r"""Every text of a request that anybody beyond the gateway would read: found, and put back changed.
+r"""Every text of a request that anybody beyond the gateway would read, found; `putback.py` changes them.
 
 It fails closed. Members of the dialects that are known to hold no text are passed over, one by one and
 by name; whatever else there is counts as text, members that nobody knows with all that is below them.
@@ -6,24 +6,24 @@ by name; whatever else there is counts as text, members that nobody knows with a
 What is no plain text:
 
 * Arguments of tool calls are JSON inside a text. A place steps inside by `JSON`, so no `\u0040` hides
-  anything. So it does for other texts that are JSON and hold such escapes.
+  anything. So it does for other texts that are JSON and hold such escapes (`inner.py`).
 * Numbers of seven digits or more count as text, but for those that are known to be numbers (`seed`): a
-  phone number often is one. Whoever changes one makes it a text.
-* Names of members count where they are free in form; a place says so by `KEY`. They are renamed in
-  place; two that would get the same name are told apart by `_2`.
+  phone number often is one.
+* Names of members count where they are free in form; a place says so by `KEY`.
 * Base64 in `data:` URLs and in parts that say so is none; `http` URLs are, spoken by nobody.
 * A prompt of token ids has no text that could be read: `find_unreadable` names it.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import msgspec
 
 from extproc.dialects.body import Document
+from extproc.dialects.inner import read_inner, unescape
 from extproc.dialects.lengths import PROMPTS, as_list
+from extproc.dialects.place import JSON, KEY, Place, write_place
 from extproc.dialects.textual import (
     ROLES,
     SCHEMA,
@@ -35,15 +35,6 @@ from extproc.dialects.textual import (
 )
 from extproc.request import Kind
 
-JSON: Final = -1
-"""Steps into a text that holds JSON. Below zero, as no index is."""
-KEY: Final = -2
-"""Steps to the name of a member, which follows, and not to its value."""
-
-Step: TypeAlias = str | int
-Place: TypeAlias = tuple[Step, ...]
-"""A path into the document."""
-
 MOST_DEPTH = 48
 """Of a place. Tools' schemas reach some fifteen; msgspec would bear hundreds."""
 MOST_STEPS = 4_000_000
@@ -54,8 +45,6 @@ WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[._:/-](?=[A-Za-z])|_){0,127}")
 LONG_DIGITS = re.compile(r"[0-9]{7}")
 BASE64_URL = re.compile(r"data:[^,]{0,255};base64,", re.IGNORECASE)
 SHORT_NUMBER = re.compile(r"[0-9]{1,6}")
-ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")
-PLAIN = re.compile(r"[A-Za-z_][A-Za-z_-]{0,63}")
 
 
 class TangledError(ValueError):
@@ -234,33 +223,6 @@ def write_number(value: object) -> str:
     return str(value) if abs(value) >= 10 ** (LEAST_DIGITS - 1) else ""
 
 
-def read_inner(text: str) -> object:
-    """Parse JSON that stands in a text. Raises: ValueError, for a member that stands twice as well:
-    another reader might take the one that we drop."""
-    try:
-        inner: object = json.loads(text, object_pairs_hook=join, parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    return inner
-
-
-def join(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    joined = dict(pairs)
-    if len(joined) < len(pairs):
-        raise ValueError("a member stands twice")
-    return joined
-
-
-def refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def unescape(text: str) -> str:
-    """Read escapes where they stand in what is no JSON after all."""
-    found = ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-    return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def find_unreadable(kind: Kind, document: Document) -> str | None:
     """Name the member that is a prompt nobody can read: token ids, or what a model made of them."""
     for name in ("prompt_embeds", "prompt_token_ids"):
@@ -275,81 +237,3 @@ def find_unreadable(kind: Kind, document: Document) -> str | None:
         if isinstance(item, list) and item:
             return f"{name}[{index}]"
     return None
-
-
-Tree: TypeAlias = "dict[Step, Tree | str]"
-
-
-def with_texts(document: Document, changed: Mapping[Place, str]) -> dict[str, object]:
-    """Put other texts in the places of those that were found; what holds none of them is shared."""
-    tree: Tree = {}
-    for place, text in changed.items():
-        below = tree
-        for step in place[:-1]:
-            below = cast("Tree", below.setdefault(step, {}))
-        below[place[-1]] = text
-    return cast("dict[str, object]", rebuild(document, tree))
-
-
-def rebuild(value: object, tree: "Tree | str") -> object:
-    """At most `MOST_DEPTH` deep."""
-    if isinstance(tree, str):
-        return value if write_number(value) == tree else tree
-    if isinstance(value, str):
-        inner = read_inner(value)
-        made = rebuild(inner, tree[JSON])
-        return value if made == inner else write_inner(made, value)
-    if isinstance(value, list):
-        items = list(cast("list[object]", value))
-        for step, below in tree.items():
-            items[cast("int", step)] = rebuild(items[cast("int", step)], below)
-        return items
-    members = dict(cast("Mapping[str, object]", value))
-    for name, below in tree.items():
-        if isinstance(name, str):
-            members[name] = rebuild(members[name], below)
-    names = tree.get(KEY)
-    return rename(members, cast("Mapping[str, str]", names)) if names else members
-
-
-def rename(members: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
-    """Give members other names, in their old order, and none that is taken."""
-    renamed: dict[str, object] = {}
-    taken = {name for name in members if names.get(name, name) == name}
-    for name, value in members.items():
-        wanted = new = names.get(name, name)
-        number = 1
-        while new != name and new in taken:
-            number += 1
-            new = f"{wanted}_{number}"
-        taken.add(new)
-        renamed[new] = value
-    return renamed
-
-
-def write_inner(value: object, like: str) -> str:
-    """Write JSON with the spaces and escapes of the text that it was read from."""
-    between = (", ", ": ") if '": ' in like else (",", ":")
-    text = json.dumps(value, ensure_ascii=like.isascii() and "\\u" in like, separators=between)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair can only be written as an escape
-        return json.dumps(value, separators=between)
-    return text
-
-
-def write_place(place: Place) -> str:
-    """Write a path for people, such as `messages[0].content`. Names that may themselves be what must
-    not be told stand as `*`."""
-    said = ""
-    steps = iter(place)
-    for step in steps:
-        if step == JSON:
-            continue
-        if step == KEY:
-            break
-        if isinstance(step, int):
-            said += f"[{step}]"
-        else:
-            said += f".{step}" if PLAIN.fullmatch(step) else ".*"
-    return said.removeprefix(".") or "*"

@@ -11,7 +11,9 @@ from typing import ClassVar
 import msgspec
 
 from extproc.decision import Decision, Deny
-from extproc.dialects.texts import Place, TangledError, Text, with_texts
+from extproc.dialects.place import Place
+from extproc.dialects.putback import with_texts
+from extproc.dialects.texts import TangledError, Text
 from extproc.errors import DetectorError, PolicyError, Reason
 from extproc.filter import Filter
 from extproc.filters.firewall import DOCUMENTS, Attacked, Told, refuse
@@ -139,10 +141,12 @@ class Classify(Filter):
 
 
 def unjudged(policy: ClassifierPolicy, exc: Exception) -> Deny | None:
-    """Refuse what was not judged, unless that is to pass."""
-    if policy.on_fault == "continue":
+    """Refuse what was not judged, unless that is to pass: a fault of the service is one thing, more text than
+    it may be asked about another, which whoever sends it can bring about."""
+    is_excess = isinstance(exc, TooLongError)
+    if (policy.on_excess if is_excess else policy.on_fault) == "continue":
         return None
-    if isinstance(exc, TooLongError):
+    if is_excess:
         most = policy.most_windows * policy.window_bytes
         message = f"There is more text than can be looked through for attacks: {most} bytes."
         return Deny(Reason.INJECTION, message)

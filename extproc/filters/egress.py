@@ -14,7 +14,8 @@ import msgspec
 
 from audit.record import AuditLog, Record
 from extproc.decision import Decision, Deny
-from extproc.dialects.texts import TangledError, find_texts, find_unreadable, write_place
+from extproc.dialects.place import write_place
+from extproc.dialects.texts import TangledError, find_texts, find_unreadable
 from extproc.errors import Reason
 from extproc.filter import Filter
 from extproc.filters.fallback import Others, hears_alike, may_move, may_repeat, switch

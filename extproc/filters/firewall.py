@@ -14,14 +14,9 @@ import msgspec
 
 from audit.record import AuditLog, Member, Record
 from extproc.decision import Decision, Deny
-from extproc.dialects.texts import (
-    Place,
-    TangledError,
-    Text,
-    find_unreadable,
-    with_texts,
-    write_place,
-)
+from extproc.dialects.place import Place, write_place
+from extproc.dialects.putback import with_texts
+from extproc.dialects.texts import TangledError, Text, find_unreadable
 from extproc.errors import Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.filters.fallback import Others, may_move, may_repeat, switch

@@ -11,23 +11,21 @@ Where a limit has a line, a request that it refuses waits for its turn instead, 
 in time (`queueing.py`).
 
 A limit that may stop an answer midway reserves slice by slice while the stream is watched
-(`limits/stop.py`); what is not watched is reserved in full.
+(`limits/stop.py`, `limits/slices.py`); what is not watched is reserved in full.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import count
 from math import ceil
 from typing import ClassVar
-
-import msgspec
 
 from alerts.alert import Alert
 from extproc.counting.counted import Counted
 from extproc.decision import Decision, Deny, Outcome, Wait
 from extproc.dialects.ending import ending
-from extproc.filter import AnswerMode, BodyTransform, Filter, Shown
+from extproc.filter import AnswerMode, BodyTransform, Filter
+from extproc.filters.claim import Claim, make_claim
 from extproc.filters.queueing import Queue, most_s, shed
 from extproc.limits.amounts import Estimate, spent
 from extproc.limits.base import (
@@ -35,7 +33,6 @@ from extproc.limits.base import (
     Charge,
     Counters,
     Standing,
-    Ticket,
     Unit,
     Verdict,
     has_line,
@@ -43,12 +40,13 @@ from extproc.limits.base import (
 from extproc.limits.notice import notices
 from extproc.limits.patience import patience_s
 from extproc.limits.reach import Reach
+from extproc.limits.slices import Slices
 from extproc.limits.standing import refuse, tell
-from extproc.limits.stop import SLICE_TOKENS, Stop
+from extproc.limits.stop import Stop
 from extproc.limits.waiting import Asked, Turn
 from extproc.limits.watch import Watched
 from extproc.ports import LimitMeter
-from extproc.request import Body, Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
+from extproc.request import Body, Fact, Identity, Model, Operation, Prompt, Request, Scalar
 
 LEASE_S = 35.0
 """How long a request keeps its place without a sign of life. Envoy gives one every 10 s: three in a
@@ -62,9 +60,6 @@ refused for it."""
 UNDER_WAY_S = 0.05
 """A reservation whose client has just left may still be on its way; by then it has been made, or given up:
 twice the deadline of a call, and a little more."""
-
-FREE = frozenset({Kind.COUNT_TOKENS})
-"""Operations that use no tokens; they count as requests."""
 
 
 class Reserved(Fact, frozen=True):
@@ -90,19 +85,6 @@ class Reserved(Fact, frozen=True):
         if self.queued_ms:
             known["queued_ms"] = self.queued_ms
         return known
-
-
-class Wish(msgspec.Struct, frozen=True):
-    """What a request wants to reserve."""
-
-    request: Request
-    charges: Sequence[Charge]
-    sliced: Sequence[Charge]
-    """Of those the ones that are taken slice by slice."""
-    estimate: Estimate
-    """Of a watched one with its first slice alone."""
-    ticket: Ticket | None
-    """If it may wait."""
 
 
 class Limits(Filter):
@@ -140,63 +122,45 @@ class Limits(Filter):
         met = [reach for reach in self._reaches if reach.covers(identity, model, kind)]
         if not met:
             return request
-        wish = self._wish(request, met)
-        verdict = await self._reserve(wish)
-        if not verdict.admitted and self._queue and patience_s(verdict):
-            return self._wait(self._queue, wish, verdict)
-        return self._end(wish, verdict)
-
-    def _wish(self, request: Request, met: Sequence[Reach]) -> Wish:
-        identity, model = request.fact(Identity), request.fact(Model)
-        estimate = estimate_of(request)
-        watches = is_watched(request)
-        first = estimate.first(SLICE_TOKENS) if watches else estimate
-        charges = [
-            Charge(
-                reach.limit,
-                reach.scope(identity, model),
-                (first if reach.stop else estimate).amount(
-                    reach.limit, in_full=reach.stop and not watches
-                ),
-            )
-            for reach in met
-        ]
-        sliced = [c for c, reach in zip(charges, met, strict=True) if reach.stop and watches]
         ticket = self._queue.ticket(request) if self._queue else None
-        return Wish(request, charges, sliced, first, ticket)
+        claim = make_claim(request, met, ticket)
+        verdict = await self._reserve(claim)
+        if not verdict.admitted and self._queue and patience_s(verdict):
+            return self._wait(self._queue, claim, verdict)
+        return self._end(claim, verdict)
 
-    async def _reserve(self, wish: Wish) -> Verdict:
-        verdict = await self._reserve_once(wish)
+    async def _reserve(self, claim: Claim) -> Verdict:
+        verdict = await self._reserve_once(claim)
         for pause_s in GRACE_S:
             if verdict.admitted or not all(map(is_semaphore, verdict.blocking)):
                 break
             if patience_s(verdict):  # there is a line
                 break
             await asyncio.sleep(pause_s)
-            verdict = await self._reserve_once(wish)
+            verdict = await self._reserve_once(claim)
         return verdict
 
-    async def _reserve_once(self, wish: Wish) -> Verdict:
-        key = wish.request.settle_key
-        return await self._counters.reserve(key, wish.charges, LEASE_S, ticket=wish.ticket)
+    async def _reserve_once(self, claim: Claim) -> Verdict:
+        key = claim.request.settle_key
+        return await self._counters.reserve(key, claim.charges, LEASE_S, ticket=claim.ticket)
 
-    def _wait(self, queue: Queue, wish: Wish, verdict: Verdict) -> Decision:
-        assert wish.ticket
-        asked = queue.ask(wish.request, wish.charges, LEASE_S, wish.ticket)
+    def _wait(self, queue: Queue, claim: Claim, verdict: Verdict) -> Decision:
+        assert claim.ticket
+        asked = queue.ask(claim.request, claim.charges, LEASE_S, claim.ticket)
         if why := queue.refuses(asked, verdict):
-            return self._end(wish, verdict, Turn(verdict, 0.0, why))
-        return Wait(most_s(asked, verdict), partial(self._stand, queue, wish, asked, verdict))
+            return self._end(claim, verdict, Turn(verdict, 0.0, why))
+        return Wait(most_s(asked, verdict), partial(self._stand, queue, claim, asked, verdict))
 
-    async def _stand(self, queue: Queue, wish: Wish, asked: Asked, verdict: Verdict) -> Decision:
+    async def _stand(self, queue: Queue, claim: Claim, asked: Asked, verdict: Verdict) -> Decision:
         turn = await queue.wait(asked, verdict)
-        return self._end(wish, turn.verdict, turn)
+        return self._end(claim, turn.verdict, turn)
 
-    def _end(self, wish: Wish, verdict: Verdict, turn: Turn | None = None) -> Request | Deny:
-        charges = wish.charges
+    def _end(self, claim: Claim, verdict: Verdict, turn: Turn | None = None) -> Request | Deny:
+        charges = claim.charges
         self._meter.reserved(charges, verdict)
         self._watch.learn(verdict.standings)
         if verdict.admitted:
-            return wish.request.having(take_note(wish, verdict, turn))
+            return claim.request.having(take_note(claim, verdict, turn))
         deny = refuse(verdict, {each.limit.name: each.amount for each in charges})
         return shed(deny, turn.why, turn.waited_s) if turn and turn.why else deny
 
@@ -205,24 +169,11 @@ class Limits(Filter):
         if reserved is None or not reserved.watched:
             return None
         estimate = reserved.estimate
-        more = partial(self._reserve_more, Slices(request.settle_key), reserved)
+        slices = Slices(self._counters, request.settle_key, LEASE_S)
+        more = partial(slices.reserve, reserved.watched, estimate)
         kind = request.fact(Operation).kind
         first = ending(kind, estimate.prompt_tokens)
         return Stop(first, estimate.expected_tokens, estimate.most_tokens, more)
-
-    async def _reserve_more(self, slices: "Slices", reserved: Reserved, tokens: int) -> str:
-        more = msgspec.structs.replace(
-            reserved.estimate,
-            prompt_tokens=0,
-            longest_prompt_tokens=0,
-            expected_tokens=tokens,
-            most_tokens=tokens,
-        )
-        charges = [Charge(c.limit, c.scope, more.amount(c.limit)) for c in reserved.watched]
-        verdict = await self._counters.reserve(slices.next(), charges, LEASE_S)
-        if verdict.admitted:
-            return ""
-        return next((one.limit.name for one in verdict.blocking), "unavailable")
 
     async def renew(self, outcome: Outcome) -> None:
         if "reserved_tokens" in outcome.witness:
@@ -243,38 +194,12 @@ class Limits(Filter):
         for told in notices(settlement, str(known.get("tenant", "")), now_ms):
             self._alert(told)
         if known.get("sliced"):
-            await self._give_back(Slices(key), used.completion_tokens if used else 0)
-
-    async def _give_back(self, slices: "Slices", tokens: int) -> None:
-        """Give back as many slices as so many tokens took, and go on while there are more. Where the
-        counters were away for a while, one may be unknown yet, and those behind it are not."""
-        likely = tokens // SLICE_TOKENS + 2 if tokens else 1
-        for number in count(1):
-            settlement = await self._counters.settle(slices.next(), None)
-            if number >= likely and settlement.state != "settled":
-                return
-
-
-class Slices:
-    """Keys of the slices that one stream reserves, in order. Whoever settles counts up as well."""
-
-    def __init__(self, settle_key: str) -> None:
-        self._settle_key = settle_key
-        self._count = 0
-
-    def next(self) -> str:
-        self._count += 1
-        return f"{self._settle_key}+{self._count}"
+            slices = Slices(self._counters, key, LEASE_S)
+            await slices.give_back(used.completion_tokens if used else 0)
 
 
 def is_semaphore(standing: Standing) -> bool:
     return standing.limit.algorithm is Algorithm.SEMAPHORE
-
-
-def is_watched(request: Request) -> bool:
-    """Say whether the answer passes before our eyes, event by event."""
-    shown = request.find(Shown)
-    return shown is not None and shown.mode is AnswerMode.DUPLEX and request.fact(Prompt).stream
 
 
 def may_have_reserved(outcome: Outcome) -> bool:
@@ -285,30 +210,13 @@ def may_have_reserved(outcome: Outcome) -> bool:
     return lost and outcome.attempts == 0 and "settle_key" in known and "deny" not in known
 
 
-def estimate_of(request: Request) -> Estimate:
-    """Put together what is known of a request's size."""
-    if request.fact(Operation).kind in FREE:
-        return Estimate(0, 0, 0, 0)
-    counted = request.fact(Counted)
-    longest = counted.prompt_tokens
-    if counted.counted_by == "estimate":  # no token is shorter than a byte
-        longest = max(longest, len(request.fact(Body).raw))
-    return Estimate(
-        counted.prompt_tokens,
-        longest,
-        counted.likely_tokens,
-        counted.most_tokens,
-        request.fact(Model).price,
-    )
-
-
-def take_note(wish: Wish, verdict: Verdict, turn: Turn | None) -> Reserved:
-    tokens = [each.amount for each in wish.charges if each.limit.unit is Unit.TOKENS]
+def take_note(claim: Claim, verdict: Verdict, turn: Turn | None) -> Reserved:
+    tokens = [each.amount for each in claim.charges if each.limit.unit is Unit.TOKENS]
     return Reserved(
         max(tokens, default=0),
         tell(verdict.standings),
-        wish.estimate,
-        tuple(wish.sliced),
+        claim.estimate,
+        tuple(claim.sliced),
         verdict.degraded,
         ceil(turn.waited_s * 1000) if turn else 0,
     )

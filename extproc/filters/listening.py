@@ -55,7 +55,7 @@ class Listening:
             embedded.begin()
             return embedded
         asked = Asked(policy.pool, policy.model, policy.deadline_ms / 1000)
-        return EngineEmbedder(lambda: self._client.session, self._endpoints, asked)
+        return EngineEmbedder(self._client, self._endpoints, asked)
 
     def _questions(self, policy: CachePolicy) -> Questions:
         if policy.questions.milvus is None:

@@ -17,13 +17,9 @@ import msgspec
 from audit.record import AuditLog, Record
 from extproc.decision import Decision, Deny
 from extproc.dialects.body import Document
-from extproc.dialects.texts import (
-    Place,
-    TangledError,
-    Text,
-    find_unreadable,
-    with_texts,
-)
+from extproc.dialects.place import Place
+from extproc.dialects.putback import with_texts
+from extproc.dialects.texts import TangledError, Text, find_unreadable
 from extproc.errors import DetectorError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
 from extproc.filters.texts import read_texts

@@ -4,11 +4,56 @@ from collections.abc import Sequence
 
 import msgspec
 
-from extproc.limits.base import Charge, Limit, Standing
+from extproc.limits.base import Charge, Counters, Limit, Standing, Ticket, Verdict
 
 RETRY_S = 1.0
 """What clients are told to wait when it is only the outage that refuses them: they are tried again
 every half a second."""
+SHARES = 10_000
+"""Limits of which their share is remembered; then all are worked out anew."""
+
+
+class Alone:
+    """Decides without the shared counters, as each limit wants it."""
+
+    def __init__(self, local: Counters, replicas: int) -> None:
+        """`replicas` share each limit; `local` counts the share of this one."""
+        self._local = local
+        self._replicas = replicas
+        self._shares: dict[Limit, Limit] = {}
+
+    async def reserve(
+        self,
+        settle_key: str,
+        charges: Sequence[Charge],
+        lease_s: float,
+        late: bool,
+        ticket: Ticket | None,
+    ) -> Verdict:
+        if not late and any(is_denied(charge) for charge in charges):
+            standings = tuple(map(deny, charges))
+            return Verdict(False, standings, RETRY_S, degraded="deny")
+        local = [charge for charge in charges if charge.limit.on_fault == "local"]
+        if not local:
+            return Verdict(True, tuple(map(let_pass, charges)), degraded="open")
+        shares = [Charge(self._share(one.limit), one.scope, one.amount) for one in local]
+        verdict = await self._local.reserve(settle_key, shares, lease_s, late=late, ticket=ticket)
+        judged = iter(verdict.standings)
+        standings = tuple(
+            restore(charge, next(judged)) if charge.limit.on_fault == "local" else let_pass(charge)
+            for charge in charges
+        )
+        return msgspec.structs.replace(
+            verdict, standings=standings, retry_after_s=longest_wait(standings), degraded="local"
+        )
+
+    def _share(self, limit: Limit) -> Limit:
+        share = self._shares.get(limit)
+        if share is None:
+            if len(self._shares) >= SHARES:
+                self._shares.clear()
+            share = self._shares[limit] = find_share(limit, self._replicas)
+        return share
 
 
 def find_share(limit: Limit, replicas: int) -> Limit:

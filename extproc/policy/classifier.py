@@ -27,9 +27,10 @@ class ClassifierPolicy(Strict):
     window_bytes: Annotated[int, Field(ge=200, le=100_000)] = (
         1500  # what is judged at once, in UTF-8
     )
-    most_windows: Annotated[int, Field(ge=1, le=1024)] = 64  # of a request; more: see on_fault
+    most_windows: Annotated[int, Field(ge=1, le=1024)] = 64  # of a request; more: see on_excess
     timeout_ms: Annotated[int, Field(ge=1, le=4000)] = 800
     on_fault: Literal["deny", "continue"] = "deny"  # when it does not judge
+    on_excess: Literal["deny", "continue"] = "deny"  # when there is more text than it may be asked
 
     @model_validator(mode="after")
     def check_model(self) -> Self:

@@ -8,13 +8,10 @@ from extproc.errors import PolicyError
 from extproc.policy.load import Sources, load_sources, read_all, version_of
 from extproc.policy.models import Policy
 from extproc.policy.withdrawn import count_withdrawn, withdrawn
+from extproc.settings import POLL_INTERVAL_S
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
-
-POLL_INTERVAL_S = 0.5
-"""Reading a few small files twice a second costs nothing measurable, and unlike inotify it works
-for ConfigMaps, whose files are links that Kubernetes swaps."""
 
 CONFIRM_S = 0.05
 """How soon the second look comes. Whoever writes a file is done by then, and a directory that was

@@ -40,7 +40,7 @@ def withdrawn(before: Policy, now: Policy) -> Policy:
             "services": tuple(new for _, new in pairs(before.services, now.services)),
         }
     )
-    if left == before:
+    if not count_withdrawn(before, left):
         return before
     whole, _, _ = before.version.partition(LESS)
     return left.at(f"{whole}{LESS}{now.version}", before.sources)

@@ -14,13 +14,11 @@ gets into those of the others when the counters are back, behind whoever came th
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-import msgspec
-
 from extproc.errors import CountersFaultError
+from extproc.limits.backlog import Backlog, Missed
 from extproc.limits.base import (
     Charge,
     Counters,
@@ -34,15 +32,7 @@ from extproc.limits.base import (
     find_places,
 )
 from extproc.limits.breaker import Breaker
-from extproc.limits.degraded import (
-    RETRY_S,
-    deny,
-    find_share,
-    is_denied,
-    let_pass,
-    longest_wait,
-    restore,
-)
+from extproc.limits.degraded import Alone
 from extproc.stores.counters_memory import MemoryCounters
 from telemetry.logs import Event, EventLog
 
@@ -50,25 +40,7 @@ log = EventLog(__name__)
 
 PROBE_S = 0.5
 """Between two tries while nothing answers."""
-BACKLOG = 10_000
-"""Calls kept for later, about 5 MB. At 100 requests a second that is a minute; then the oldest go."""
-
-TRIES = 5
-"""Of each of them. What the server takes for wrong it will never do, and that must not go on for ever."""
-
 Told = Callable[[str, Settlement], object]
-
-
-class Missed(msgspec.Struct, frozen=True):
-    """What the counters have yet to hear: a reservation, or without charges a settlement."""
-
-    settle_key: str
-    charges: tuple[Charge, ...] | None = None
-    lease_s: float = 0.0
-    spent: Spent | None = None
-    forget: bool = False
-    """Its key may come again: whoever waits asks more than once."""
-    tries: int = 0
 
 
 class LocalFallback:
@@ -86,15 +58,12 @@ class LocalFallback:
         it did."""
         self._shared = shared
         self._local = local
-        self._replicas = replicas
+        self._alone = Alone(local, replicas)
         self._told = told
         self._probe_s = probe_s
-        self._shares: dict[Limit, Limit] = {}
         self._breaker = Breaker()
-        self._missed: deque[Missed] = deque()
         self._work = asyncio.Event()
-        self.dropped = 0
-        """What had to be forgotten because too much was missed."""
+        self._backlog = Backlog(self._work.set)
 
     @property
     def down(self) -> bool:
@@ -103,7 +72,12 @@ class LocalFallback:
     @property
     def missed(self) -> int:
         """How many calls wait until the counters are back."""
-        return len(self._missed)
+        return len(self._backlog.calls)
+
+    @property
+    def dropped(self) -> int:
+        """How many they will never hear of."""
+        return self._backlog.dropped
 
     async def reserve(
         self,
@@ -116,8 +90,8 @@ class LocalFallback:
     ) -> Verdict:
         tried = not self._breaker.open
         if tried:
-            if ticket and self._missed:
-                self._take_back(settle_key)
+            if ticket and self._backlog.calls:
+                self._backlog.take_back(settle_key)
             try:
                 verdict = await self._shared.reserve(
                     settle_key, charges, lease_s, late=late, ticket=ticket
@@ -125,18 +99,19 @@ class LocalFallback:
             except CountersFaultError as exc:
                 self._note_fault(exc)
             except asyncio.CancelledError:
-                self._miss(Missed(settle_key))  # whoever asked has gone, and nobody else settles it
+                # Whoever asked has gone, and nobody else settles it.
+                self._backlog.add(Missed(settle_key))
                 raise
             else:
                 self._note_answer()
                 if ticket and self._local.waiting:  # it may have stood in line here meanwhile
                     await self._local.leave(find_places(settle_key, charges, ticket))
                 return verdict
-        verdict = await self._decide(settle_key, charges, lease_s, late, ticket)
+        verdict = await self._alone.reserve(settle_key, charges, lease_s, late, ticket)
         if verdict.admitted:
-            self._miss(Missed(settle_key, tuple(charges), lease_s))
+            self._backlog.add(Missed(settle_key, tuple(charges), lease_s))
         elif tried:
-            self._miss(Missed(settle_key, forget=ticket is not None))
+            self._backlog.add(Missed(settle_key, forget=ticket is not None))
         return verdict
 
     async def leave(self, places: Sequence[Place]) -> None:
@@ -163,12 +138,12 @@ class LocalFallback:
             except CountersFaultError as exc:
                 self._note_fault(exc)
             except asyncio.CancelledError:
-                self._miss(Missed(settle_key, spent=spent))
+                self._backlog.add(Missed(settle_key, spent=spent))
                 raise
             else:
                 self._note_answer()
                 return settlement
-        self._miss(Missed(settle_key, spent=spent))
+        self._backlog.add(Missed(settle_key, spent=spent))
         return Settlement("queued")
 
     async def renew(self, settle_key: str, lease_s: float) -> bool:
@@ -197,45 +172,11 @@ class LocalFallback:
             if self._breaker.open:
                 await asyncio.sleep(self._probe_s)
                 await self._probe()
-            elif self._missed:
-                await self._send(self._missed.popleft())
+            elif self._backlog.calls:
+                await self._send(self._backlog.calls.popleft())
             else:
                 self._work.clear()
                 await self._work.wait()
-
-    async def _decide(
-        self,
-        settle_key: str,
-        charges: Sequence[Charge],
-        lease_s: float,
-        late: bool,
-        ticket: Ticket | None,
-    ) -> Verdict:
-        """Decide without the shared counters, as each limit wants it."""
-        if not late and any(is_denied(charge) for charge in charges):
-            standings = tuple(map(deny, charges))
-            return Verdict(False, standings, RETRY_S, degraded="deny")
-        local = [charge for charge in charges if charge.limit.on_fault == "local"]
-        if not local:
-            return Verdict(True, tuple(map(let_pass, charges)), degraded="open")
-        shares = [Charge(self._share(one.limit), one.scope, one.amount) for one in local]
-        verdict = await self._local.reserve(settle_key, shares, lease_s, late=late, ticket=ticket)
-        judged = iter(verdict.standings)
-        standings = tuple(
-            restore(charge, next(judged)) if charge.limit.on_fault == "local" else let_pass(charge)
-            for charge in charges
-        )
-        return msgspec.structs.replace(
-            verdict, standings=standings, retry_after_s=longest_wait(standings), degraded="local"
-        )
-
-    def _share(self, limit: Limit) -> Limit:
-        share = self._shares.get(limit)
-        if share is None:
-            if len(self._shares) >= BACKLOG:
-                self._shares.clear()
-            share = self._shares[limit] = find_share(limit, self._replicas)
-        return share
 
     def _note_fault(self, fault: CountersFaultError) -> None:
         if self._breaker.fault():
@@ -244,27 +185,7 @@ class LocalFallback:
 
     def _note_answer(self) -> None:
         if self._breaker.well():
-            log.warning(Event.COUNTERS_BACK, missed=len(self._missed))
-
-    def _take_back(self, settle_key: str) -> None:
-        """It asks again under its key: what should have been given back may be its own now."""
-        kept = (one for one in self._missed if not (one.forget and one.settle_key == settle_key))
-        self._missed = deque(kept)
-
-    def _miss(self, missed: Missed) -> None:
-        if len(self._missed) >= BACKLOG:
-            self._missed.popleft()
-            self.dropped += 1
-        self._missed.append(missed)
-        self._work.set()
-
-    def _put_back(self, missed: Missed, fault: CountersFaultError) -> None:
-        """Send it later, behind the others, which may do better."""
-        if missed.tries + 1 < TRIES:
-            self._missed.append(msgspec.structs.replace(missed, tries=missed.tries + 1))
-            return
-        self.dropped += 1
-        log.error(Event.SETTLE_FAULT, fault, filter="limits", settle_key=missed.settle_key)
+            log.warning(Event.COUNTERS_BACK, missed=self.missed)
 
     async def _probe(self) -> None:
         """Ask for something that a server may only do when it may write."""
@@ -288,7 +209,8 @@ class LocalFallback:
                 )
                 settlement = verdict.settlement
         except CountersFaultError as exc:
-            self._put_back(missed, exc)
+            if not self._backlog.put_back(missed):
+                log.error(Event.SETTLE_FAULT, exc, filter="limits", settle_key=missed.settle_key)
             self._note_fault(exc)
         else:
             self._note_answer()

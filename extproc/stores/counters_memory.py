@@ -4,14 +4,12 @@ For tests, for a gateway with a single worker, and for the time in which shared 
 reached.
 """
 
-import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from extproc.limits.answers import Row, make_standing, make_verdict
+from extproc.limits.answers import make_standing, make_verdict
 from extproc.limits.base import (
-    LONGEST_LEASE_S,
     Charge,
     Limit,
     Place,
@@ -24,18 +22,14 @@ from extproc.limits.base import (
     Verdict,
 )
 from extproc.limits.rate import SECOND_US
-from extproc.limits.rules import KINDS, AnyRule, Ready, Rules, count
+from extproc.limits.rules import KINDS, AnyRule, Rules, count
 from extproc.limits.semaphore import Semaphore
-from extproc.limits.state import NEVER, Hold, State
+from extproc.limits.state import Hold, State
+from extproc.stores.counters_lives import EARLY_US, OPEN_US, SETTLED_US, lease_us, read_clock_us
 from extproc.stores.expiring import Expiring
-from extproc.stores.lines_memory import MemoryLines, Stand
+from extproc.stores.lines_memory import MemoryLines
+from extproc.stores.offers_memory import Offer, join, make_offers, queue
 
-OPEN_US = 24 * 3600 * SECOND_US
-"""Within this a request can be settled, and for as long as its limits remember it if that is more."""
-SETTLED_US = 600 * SECOND_US
-"""How long a settled request is remembered: a repeated call comes within seconds."""
-EARLY_US = 3600 * SECOND_US
-"""How long a settlement waits for its reservation, which an outage may have held up."""
 SLACK_US = 60 * SECOND_US
 """How much longer than needed all is kept: by a clock that is set back it is needed again."""
 MOST = 200_000
@@ -61,25 +55,6 @@ class Record(msgspec.Struct, frozen=True):
     settled: bool = False
     early: Spent | bool = False
     """It was settled before it was reserved, by this; True: to give all back."""
-
-
-class Offer(msgspec.Struct, frozen=True):
-    """One charge, and the state it would be taken from."""
-
-    charge: Charge
-    ready: Ready
-    key: str
-    state: State
-    wait_us: int
-    stand: Stand | None = None
-
-    @property
-    def refuses(self) -> bool:
-        return self.wait_us != 0 and not self.charge.limit.shadow
-
-    def row(self, now_us: int) -> Row:
-        look = self.state.look(now_us)
-        return Row(look.remaining, look.reset_us, self.wait_us)
 
 
 class MemoryCounters:
@@ -129,20 +104,20 @@ class MemoryCounters:
     ) -> Verdict:
         now_us = self._clock()
         wanted = self._rules.of(charges)
-        offers = self._offer(charges, wanted, now_us)
+        offers = make_offers(self._states, charges, wanted, now_us)
         record = self._find(settle_key, now_us)
         if record:
             settlement = self._make_up(settle_key, record, offers, now_us)
-            offers = self._offer(charges, wanted, now_us, repeated=True)
+            offers = make_offers(self._states, charges, wanted, now_us, repeated=True)
             rows = [offer.row(now_us) for offer in offers]
             return make_verdict(charges, rows, admitted=True, repeated=True, settlement=settlement)
         if ticket and not late:
-            offers = self._queue(settle_key, offers, ticket, now_us)
+            offers = queue(self._lines, settle_key, offers, ticket, now_us)
         admitted = late or not any(offer.refuses for offer in offers)
         if admitted:
             offers = self._take(settle_key, offers, lease_s, now_us)
         rows = [offer.row(now_us) for offer in offers]
-        waits = not admitted and ticket is not None and ticket.joins and self._join(offers)
+        waits = not admitted and ticket is not None and ticket.joins and join(self._lines, offers)
         return make_verdict(charges, rows, admitted=admitted, waits=waits)
 
     async def settle(
@@ -184,7 +159,7 @@ class MemoryCounters:
         now_us = self._clock()
         charges = [Charge(limit, scope, 1) for limit, scope in pairs]
         wanted = [self._rules.find(charge) for charge in charges]
-        rows = [offer.row(now_us) for offer in self._offer(charges, wanted, now_us)]
+        rows = [offer.row(now_us) for offer in make_offers(self._states, charges, wanted, now_us)]
         return tuple(map(make_standing, charges, rows))
 
     async def scopes(self, name: str) -> list[str]:
@@ -217,48 +192,6 @@ class MemoryCounters:
         else:
             self._states.drop(key)
         return gone_us
-
-    def _offer(
-        self,
-        charges: Sequence[Charge],
-        wanted: Sequence[tuple[Ready, str]],
-        now_us: int,
-        *,
-        repeated: bool = False,
-    ) -> list[Offer]:
-        offers: list[Offer] = []
-        for charge, (ready, key) in zip(charges, wanted, strict=True):
-            state = ready.rule.state(self._states.get(key), now_us)
-            wait_us = 0 if repeated else state.wait_us(charge.amount, now_us)
-            offers.append(Offer(charge, ready, key, state, wait_us))
-        return offers
-
-    def _queue(
-        self, settle_key: str, offers: Sequence[Offer], ticket: Ticket, now_us: int
-    ) -> list[Offer]:
-        """Let lines have a say: no room where others are before."""
-        stands = self._lines.find(settle_key, [offer.charge for offer in offers], ticket)
-        queued: list[Offer] = []
-        for offer, stand in zip(offers, stands, strict=True):
-            if stand is None:
-                queued.append(offer)
-                continue
-            wait_us = self._lines.wait_us(stand, offer.state, now_us)
-            queued.append(msgspec.structs.replace(offer, wait_us=wait_us, stand=stand))
-        return queued
-
-    def _join(self, offers: Sequence[Offer]) -> bool:
-        """Stand in the lines of all limits that refuse, or in none if one of them has no line."""
-        stands = [(offer, offer.stand) for offer in offers if offer.stand]
-        if any(o.refuses and (o.stand is None or o.wait_us == NEVER) for o in offers):
-            self._lines.leave(stand.place for _, stand in stands)
-            return False
-        for offer, stand in stands:
-            if offer.refuses:
-                self._lines.refuse(stand)
-            else:
-                self._lines.step_aside(stand)
-        return True
 
     def _take(
         self, settle_key: str, offers: Sequence[Offer], lease_s: float, now_us: int
@@ -327,17 +260,8 @@ class MemoryCounters:
         return self._close(settle_key, taken, spent, now_us)
 
 
-def lease_us(lease_s: float) -> int:
-    return round(min(lease_s, LONGEST_LEASE_S) * SECOND_US)
-
-
 def is_taken(state: State, now_us: int) -> bool:
     """Say whether anything is. A semaphore outlives its leases for what it has learned."""
     if isinstance(state, Semaphore):
         return bool(state.live(now_us))
     return state.gone_us(now_us) > now_us
-
-
-def read_clock_us() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000

@@ -29,13 +29,7 @@ from extproc.limits.base import (
     Verdict,
 )
 from extproc.limits.rules import KINDS, MOST_CHARGES, Rules
-from extproc.stores.counters_memory import (
-    EARLY_US,
-    OPEN_US,
-    SETTLED_US,
-    lease_us,
-    read_clock_us,
-)
+from extproc.stores.counters_lives import EARLY_US, OPEN_US, SETTLED_US, lease_us, read_clock_us
 from extproc.stores.counters_packing import (
     Packer,
     pack_keys,

@@ -11,6 +11,7 @@ import msgspec
 from extproc.access import nest
 from extproc.conditions import Known
 from extproc.errors import AuthorityError
+from extproc.http_client import AnswerError, HttpClient
 from extproc.policy.access import AuthorityPolicy
 from extproc.ports import Ruling
 
@@ -31,30 +32,12 @@ class _Answer(msgspec.Struct):
     result: bool | _Verdict | msgspec.UnsetType = msgspec.UNSET
 
 
-class OpaClient:
-    """One connection pool for all authorities of all policy versions. The worker closes it."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """Opened by the first question, because most workers never ask one."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                headers={"content-type": "application/json", "accept-encoding": "identity"},
-            )
-        return self._session
+class OpaClient(HttpClient):
+    """For all authorities of all policy versions."""
 
     def at(self, policy: AuthorityPolicy) -> "OpaAuthority":
         """Reach the authority that a policy names."""
         return OpaAuthority(self, policy)
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
 
 
 class OpaAuthority:
@@ -74,31 +57,16 @@ class OpaAuthority:
                 return read(await self._post(body, TRIES))
         except TimeoutError:
             raise AuthorityError(f"no answer within {self._deadline_s * 1000:g} ms") from None
-        except (aiohttp.ClientError, OSError) as exc:
+        except (AnswerError, aiohttp.ClientError, OSError) as exc:
             raise AuthorityError(str(exc) or type(exc).__name__) from None
 
     async def _post(self, body: bytes, tries: int) -> bytes:
         try:
-            async with self._client.session.post(
-                self._url, data=body, headers=self._headers, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    raise AuthorityError(f"answered {answer.status}")
-                return await read_all(answer)
+            return await self._client.post(self._url, body, MAX_BYTES, self._headers)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
             if tries <= 1:
                 raise
         return await self._post(body, tries - 1)
-
-
-async def read_all(answer: aiohttp.ClientResponse) -> bytes:
-    """Read the body. Raises: AuthorityError when it is too large."""
-    raw = b""
-    async for chunk in answer.content.iter_chunked(MAX_BYTES):
-        raw += chunk
-        if len(raw) > MAX_BYTES:
-            raise AuthorityError(f"answered more than {MAX_BYTES} bytes")
-    return raw
 
 
 def read(raw: bytes) -> Ruling:

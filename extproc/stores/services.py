@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from extproc.errors import DetectorError
+from extproc.http_client import JSON, AnswerError, HttpClient
 from extproc.limits.breaker import Breaker
 from extproc.policy.base import Secret, Url
 
@@ -32,25 +33,11 @@ class ServicePolicy(Protocol):
     def timeout_ms(self) -> int: ...
 
 
-class ServiceClient:
-    """One connection pool for the services of all policy versions. The worker closes it."""
+class ServiceClient(HttpClient):
+    """For the services of all policy versions. These may compress their answers."""
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """Opened by the first question."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"content-type": "application/json"},
-            )
-        return self._session
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+    HEADERS = JSON
+    UNPACKS = True
 
 
 class HttpService:
@@ -95,20 +82,11 @@ class HttpService:
 
     async def post(self, document: Mapping[str, object]) -> bytes:
         """Raises: DetectorError, aiohttp.ClientError."""
-        async with self._client.session.post(
-            self._url,
-            data=msgspec.json.encode(document),
-            headers=self._headers,
-            allow_redirects=False,
-        ) as answer:
-            if answer.status != 200:
-                raise DetectorError(f"answered {answer.status}")
-            raw = bytearray()
-            async for chunk in answer.content.iter_chunked(1 << 16):
-                raw += chunk
-                if len(raw) > self._most_bytes:
-                    raise DetectorError(f"answered more than {self._most_bytes} bytes")
-            return bytes(raw)
+        body = msgspec.json.encode(document)
+        try:
+            return await self._client.post(self._url, body, self._most_bytes, self._headers)
+        except AnswerError as exc:
+            raise DetectorError(str(exc)) from None
 
 
 def clean(text: str) -> str:

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from audit.export import Export, export
-from audit.manifest import SUFFIX, Signed, fingerprint, sign, written
+from audit.manifest import SUFFIX, Signed, sign, written
 from audit.prove import prove
 from audit.trim import Trimmer
+from ledger.manifest import fingerprint
 from ledger.signing import load_signer
 from tests.audit.stores import DAY_MS, START_MS, auditing, fill, roots_of, verifier_of
 

@@ -4,6 +4,8 @@ import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from string import Template
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from extproc.identity.keys import digest
 from extproc.policy.load import load
 from tests.e2e.conftest import running, wait_for
 
+POLICY = Path(__file__).with_name("catalog.yaml")
 CHAT = "/v1/chat/completions"
 SALT = "salt-of-the-catalog"
 SYSTEM = "You answer politely."
@@ -90,74 +93,24 @@ def key(name, **members):
     return {"id": name, "digest": digest(SALT, f"sk-{name}"), "tenant": "acme", **members}
 
 
-def model(name, **members):
-    return {"name": name, "pool": "a", **members}
-
-
 def write_policy(directory, engine, authority, on_fault="deny", most=20):
-    """The whole policy of these tests; `most` and `on_fault` are what reloads change."""
-    policy = {
+    """The policy of these tests; `most` and `on_fault` are what reloads change."""
+    put_in = {
         "salt": SALT,
-        "tenants": [{"name": "acme"}],
-        "keys": [
-            key("plain"),
-            key("staff", groups=["staff"]),
-            key("embedder", groups=["embedders"]),
-            key("asked", groups=["asked"]),
-            *(key(f"user-{n}", user=f"user-{n}") for n in range(USERS)),
-        ],
-        "pools": [
-            {"name": "a", "engine": "vllm", "endpoints": [engine]},
-            {"name": "b", "engine": "vllm", "endpoints": [engine]},
-            {"name": "older", "engine": "tgi", "endpoints": [engine]},
-        ],
-        "models": [
-            {
-                "name": "tracked",
-                "aliases": ["gpt-x"],
-                "tracks": [
-                    {"track": "stable", "pool": "a", "version": "v1", "served_as": "org/one"},
-                    {"track": "canary", "pool": "b", "version": "v2", "served_as": "org/two"},
-                ],
-            },
-            model("plain", served_as="org/plain"),
-            model("dark", tracks=[
-                {"track": "stable", "pool": "a", "version": "v1"},
-                {"track": "canary", "pool": "b", "version": "v2", "weight": 0},
-            ], pool=None),
-            model("ruled", context_tokens=1000, modalities=["text"], parameters=[
-                {"defaults": {"temperature": 0.3}, "clamp": {"max_tokens": {"max": most}},
-                 "forbid": ["logprobs"], "system_prompt": SYSTEM},
-                {"groups": ["staff"], "defaults": {"top_k": 7}},
-            ]),
-            model("secret"),
-            model("frozen"),
-            {"name": "older", "pool": "older"},
-        ],
-        "access": {
-            "allow": [
-                {"groups": ["staff"], "models": ["secret"]},
-                {"groups": ["embedders"], "models": ["secret"], "operations": ["embeddings"]},
-            ],
-            "deny": [
-                {"name": "frozen", "message": "Under maintenance.",
-                 "when": "request.model == 'frozen' && time.epoch > 1700000000"},
-                {"name": "no-night-shift",
-                 "when": "time.hour > 23 || time.weekday > 7 || time.epoch < 1700000000"},
-                {"name": "short-streams",
-                 "when": "request.stream && request.max_tokens > 500"},
-                {"name": "odd", "when": "request.operation == 'completions' "
-                                         "&& identity.groups[0] == 'staff'"},
-                {"name": "no-canary-embeddings",
-                 "when": "request.operation == 'embeddings' && request.track == 'canary'"},
-            ],
-            "authority": {"url": f"http://{authority}/v1/data/headgate", "deadline_ms": 4000,
-                          "on_fault": on_fault},
-        },
-    }  # fmt: skip
-    for each in policy["models"]:
-        if each.get("pool") is None:
-            each.pop("pool", None)
+        "system": SYSTEM,
+        "engine": engine,
+        "authority": authority,
+        "on_fault": on_fault,
+        "most": most,
+    }
+    policy = yaml.safe_load(Template(POLICY.read_text()).substitute(put_in))
+    policy["keys"] = [
+        key("plain"),
+        key("staff", groups=["staff"]),
+        key("embedder", groups=["embedders"]),
+        key("asked", groups=["asked"]),
+        *(key(f"user-{n}", user=f"user-{n}") for n in range(USERS)),
+    ]
     draft = directory / ".draft"
     draft.write_text(yaml.safe_dump(policy))
     draft.rename(directory / "policy.yaml")

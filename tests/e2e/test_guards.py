@@ -116,7 +116,9 @@ def test_who_asks_on_above_a_limit_is_banned_as_a_key_until_somebody_lifts_it(ow
         assert (ban["why"], ban["barred"]) == ("by hand", "requests")
         assert 3000 < ban["left_s"] <= 3600
         assert guards(own, "lift", "key:globex-1").exit_code == 0
-        wait_for(lambda: all(passes(other)() for _ in range(BOTH)), what="both workers to hear of it")
+        wait_for(
+            lambda: all(passes(other)() for _ in range(BOTH)), what="both workers to hear of it"
+        )
         assert guards(own, "lift", "key:globex-1").exit_code == 1
 
 

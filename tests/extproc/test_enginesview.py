@@ -19,8 +19,9 @@ from engines.watch.messages import (
     Running,
     Stored,
 )
-from extproc.enginesview import LEAVE_S, STALE_S, EnginesView
+from extproc.enginesview import STALE_S, EnginesView
 from extproc.routing.health import Watchdog
+from extproc.routing.pools import LEAVE_S
 from extproc.routing.suspects import SUSPECT_S
 from tests.engines.watch.waiting import GUARD_S, until
 
@@ -215,17 +216,6 @@ def test_warmth_comes_of_the_watchdog(world):
     assert 0 < world.candidate(B).warmth < 0.5
 
 
-def test_those_that_others_name(world):
-    world.view.hear(Members({"p": (), "found": (Member(C), Member(A, "draining"))}))
-    assert world.named() == [A, B], "the policy's word counts where it names endpoints itself"
-    assert world.named("found") == [C]
-    world.view.hear(Members({"found": (Member(B, role="prefill"),)}))
-    assert world.named("found") == [B]
-    assert world.candidate(B, "found").role == "prefill"
-    world.view.hear(Members({"found": ()}))
-    assert world.named("found") == []
-
-
 def test_one_that_is_gone_is_forgotten(world):
     world.view.prefixes("p").note(A, [1, 2])
     world.look(A, "refused")
@@ -253,29 +243,12 @@ def test_requests_under_way_still_find_a_pool_that_is_gone(world):
     assert (world.named(), world.named("q")) == ([], [C])
 
 
-def test_a_pool_that_comes_back_at_once_was_never_gone(world):
-    world.view.prefixes("p").note(A, (1, 2), world.now_s)
-    prefixes = world.view.prefixes("p")
-    world.view.track({})
-    assert world.view.prefixes("p") is prefixes
-    world.track()
-    world.now_s += LEAVE_S
-    world.view.tick()
-    assert world.named() == [A, B]
-    assert world.view.prefixes("p") is prefixes
-
-
 def test_prefixes_learn_from_picks_and_from_events(world):
     world.view.picked(world.pick("a", blocks=(1, 2, 3)))
     world.view.hear(world.pick("b", B, blocks=(1,)))
     assert world.view.prefixes("p").matched([1, 2, 3, 4]) == {A: 3, B: 1}
     world.view.hear(Stored("p", A, (7, 8), cleared=True))
     assert world.view.prefixes("p").matched([7, 8]) == {A: 2}
-    world.view.hear(Stored("p", A, removed=(8,)))
-    assert world.view.prefixes("p").matched([7, 8]) == {A: 1}
-    world.view.hear(Stored("p", "stranger:1", (7,)))
-    world.view.hear(Stored("nowhere", A, (7,)))
-    assert world.view.prefixes("p").matched([7]) == {A: 1}
 
 
 def test_an_engine_that_was_started_again_has_an_empty_cache(world):

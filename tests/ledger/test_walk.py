@@ -7,7 +7,7 @@ from ledger.memory import MemoryLedger
 from ledger.roots import Document, Root, Standing, document_hash
 from ledger.signing import PUBLIC_NAME, load_signer, load_verifier
 from ledger.store import Change
-from ledger.walk import Fault, Roots, Walk
+from ledger.walk import Fault, Roots, Walk, in_order
 from tests.ledger import books
 
 
@@ -147,15 +147,49 @@ def test_another_last_entry_than_the_table_says(ledger):
 
 @pytest.fixture
 def signed(tmp_path):
-    """Make a chain of signed roots, and a walker over them."""
+    """Make a chain of signed roots, of 2, 4 and 6 entries, and a walker over them."""
     signer = load_signer(tmp_path)
     previous, roots = "", []
     for nth in (1, 2, 3):
-        said = Document(nth, nth * 10, signer.key_id, previous, 0, ())
+        said = Document(nth, nth * 10, signer.key_id, previous, 2 * nth, ())
         text = msgspec.json.encode(said).decode()
         roots.append(Root(nth, nth * 10, text, signer.sign(text), signer.key_id))
         previous = document_hash(text)
     return roots, Roots(load_verifier(tmp_path / PUBLIC_NAME))
+
+
+def met(entries, roots, walker):
+    """Tell entries by what they are, documents by R and their number, faults by F and that."""
+    stored = map(msgspec.structs.astuple, roots)
+    for each in in_order(((seq, "more") for seq in entries), stored, walker):
+        match each:
+            case Document():
+                yield f"R{each.id}"
+            case Fault():
+                yield f"F{each.root}"
+            case _:
+                yield each[0]
+
+
+@pytest.mark.parametrize(
+    ("entries", "order"),
+    [
+        ([], ["R1", "R2", "R3"]),
+        ([1, 2, 3, 4, 5, 6], [1, 2, "R1", 3, 4, "R2", 5, 6, "R3"]),
+        ([2, 3, 7, 8], [2, "R1", 3, "R2", "R3", 7, 8]),
+        ([7], ["R1", "R2", "R3", 7]),
+        ([None, 1, "x", 3], [None, 1, "x", "R1", 3, "R2", "R3"]),
+    ],
+    ids=["none", "all", "gaps", "later", "no numbers"],
+)
+def test_a_root_comes_behind_the_entries_that_it_covers(signed, entries, order):
+    assert list(met(entries, *signed)) == order
+
+
+def test_a_root_that_cannot_be_believed_is_only_a_fault(signed):
+    roots, walker = signed
+    roots[1] = msgspec.structs.replace(roots[1], signature="no bytes", at_ms=None)
+    assert list(met([1, 2, 3, 5, 7], roots, walker)) == [1, 2, "R1", "F2", 3, 5, "R3", 7]
 
 
 def faults_of(walker, roots):

@@ -6,7 +6,8 @@ from itertools import islice
 import msgspec
 
 from extproc.decision import Deny
-from extproc.dialects.texts import KEY, Place, Text, write_place
+from extproc.dialects.place import KEY, Place, write_place
+from extproc.dialects.texts import Text
 from extproc.errors import Reason
 from extproc.safety.pii.finding import Finding, resolve
 from extproc.safety.pii.mask import Masker, name_of, replace

@@ -3,12 +3,12 @@
 import time
 from array import array
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from extproc.cache.embedding import Asked, Embedded, EngineEmbedder, normed
 from extproc.errors import EmbeddingError
+from extproc.http_client import HttpClient
 
 
 def numbers(vector):
@@ -56,11 +56,9 @@ async def engine():
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
-    async with aiohttp.ClientSession() as session:
-        embedder = EngineEmbedder(
-            lambda: session, lambda pool: [f"127.0.0.1:{port}"], Asked("e", "bge", 5)
-        )
-        yield embedder, told
+    client = HttpClient()
+    yield EngineEmbedder(client, lambda pool: [f"127.0.0.1:{port}"], Asked("e", "bge", 5)), told
+    await client.close()
     await runner.cleanup()
 
 
@@ -96,13 +94,14 @@ async def test_a_long_answer_comes_in_pieces(engine):
 
 
 async def test_nobody_to_ask():
-    embedder = EngineEmbedder(aiohttp.ClientSession, lambda pool: [], Asked("e", "m", 1))
+    embedder = EngineEmbedder(HttpClient(), lambda pool: [], Asked("e", "m", 1))
     with pytest.raises(EmbeddingError, match="no engine"):
         await embedder.embed("hi")
 
 
 async def test_an_engine_that_is_not_there():
-    async with aiohttp.ClientSession() as session:
-        embedder = EngineEmbedder(lambda: session, lambda pool: ["127.0.0.1:1"], Asked("e", "m", 1))
-        with pytest.raises(EmbeddingError, match="did not answer"):
-            await embedder.embed("hi")
+    client = HttpClient()
+    embedder = EngineEmbedder(client, lambda pool: ["127.0.0.1:1"], Asked("e", "m", 1))
+    with pytest.raises(EmbeddingError, match="did not answer"):
+        await embedder.embed("hi")
+    await client.close()

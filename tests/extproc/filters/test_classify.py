@@ -101,18 +101,35 @@ async def test_no_other_model_can_be_chosen_any_more():
     assert (await world.send(("user", BAD))).reason is Reason.INJECTION
 
 
-@pytest.mark.parametrize("fault", ["down", "long"])
-async def test_what_was_not_judged(fault):
-    strict = World({"classifier": {**CLASSIFIER, "most_windows": 2}})
-    lenient = World({"classifier": {**CLASSIFIER, "most_windows": 2, "on_fault": "continue"}})
-    strict.oracle.broken = lenient.oracle.broken = fault == "down"
-    said = ("user", BAD if fault == "down" else BAD * 40)
-    denied = await strict.send(said)
-    wanted = Reason.NO_MODERATOR if fault == "down" else Reason.INJECTION
-    assert denied.reason is wanted
-    request = send(said)
-    assert facts(await lenient.look.decide(request)) == facts(request)
-    assert strict.heard == ([("classifier", "fault")] if fault == "down" else [])
+@pytest.mark.parametrize("on_fault", ["deny", "continue"])
+@pytest.mark.parametrize("on_excess", ["deny", "continue"])
+@pytest.mark.parametrize(
+    ("said", "is_down", "lets_pass", "reason"),
+    [
+        (BAD, True, "on_fault", Reason.NO_MODERATOR),
+        (BAD * 40, False, "on_excess", Reason.INJECTION),
+        (BAD * 40, True, "on_excess", Reason.INJECTION),  # it is not asked, so it has no fault
+    ],
+    ids=["down", "long", "long while down"],
+)
+async def test_what_was_not_judged(on_fault, on_excess, said, is_down, lets_pass, reason):
+    given = {"most_windows": 2, "on_fault": on_fault, "on_excess": on_excess}
+    world = World({"classifier": {**CLASSIFIER, **given}})
+    world.oracle.broken = is_down
+    request = send(("user", said))
+    decision = await world.look.decide(request)
+    if given[lets_pass] == "continue":
+        assert facts(decision) == facts(request)
+    else:
+        assert (decision.reason, decision.param) == (reason, None)
+    assert world.heard == ([("classifier", "fault")] if lets_pass == "on_fault" else [])
+
+
+async def test_a_policy_of_before_lets_nothing_pass_that_is_too_large():
+    world = World({"classifier": {**CLASSIFIER, "most_windows": 2, "on_fault": "continue"}})
+    denied = await world.send(("user", BAD * 40))
+    assert denied.reason is Reason.INJECTION
+    assert "400 bytes" in denied.message
 
 
 async def test_the_first_entry_counts_and_a_guard_is_not_judged_by_itself():

@@ -9,13 +9,12 @@ import pytest
 from alerts.alert import Kind as AlertKind
 from extproc.counting.counted import Counted
 from extproc.decision import Deny, Outcome
-from extproc.errors import CountersFaultError, Reason
+from extproc.errors import Reason
 from extproc.filter import AnswerMode, Shown
 from extproc.filters.limits import Limits, Reserved
 from extproc.limits.base import Algorithm, Calendar, Limit, Unit
 from extproc.limits.reach import Reach
 from extproc.request import Body, Identity, Kind, Model, Operation, Prompt
-from extproc.stores.counters_fallback import fall_back
 from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.memory import MemoryLimitMeter
 from tests.extproc.requests import bare
@@ -161,18 +160,6 @@ async def test_strict_reserves_the_longest_answer():
     assert (deny.reason, deny.headers["x-should-retry"]) == (Reason.ABOVE_LIMIT, "false")
 
 
-async def test_strict_takes_a_guessed_prompt_for_the_longest_it_can_be():
-    desk = Desk(msgspec.structs.replace(TPM, strict=True))
-    request = await desk.filter.decide(desk.request(by="estimate"))
-    assert request.fact(Reserved).tokens == 120 + 400
-
-
-async def test_what_uses_no_tokens_counts_as_a_request():
-    desk = Desk(TPM, CALLS)
-    await desk.filter.decide(desk.request(kind=Kind.COUNT_TOKENS, prompt=99_999))
-    assert await desk.left() == [1000, 2]
-
-
 async def test_a_sign_of_life_keeps_a_place():
     desk = Desk(SLOTS)
     request = await desk.filter.decide(desk.request())
@@ -221,60 +208,6 @@ async def test_an_answer_that_is_watched_is_reserved_slice_by_slice():
     await desk.end(request, prompt_tokens=100, completion_tokens=818)
     assert await desk.left() == [82], "slices are given back against the truth"
     assert request.witness()["sliced"] is True
-
-
-async def test_a_limit_that_stops_nobody_reserves_the_usual_answer_beside_one_that_does():
-    hard = msgspec.structs.replace(TPM, name="hard", amount=100_000)
-    desk = Desk(TPM, hard)
-    reaches = [
-        Reach(limit=TPM, per=("tenant",)), Reach(limit=hard, per=("tenant",), **STOPPING)
-    ]  # fmt: skip
-    desk.filter = Limits(reaches, desk.counters, desk.meter, clock=lambda: 1.8e9)
-    await desk.filter.decide(shown(desk.request(stream=True, likely=700, most=2000)))
-    assert await desk.left() == [200, 100_000 - 356]
-
-
-class Away:
-    """Counters that may be away for a while."""
-
-    def __init__(self, counters):
-        self.counters, self.away = counters, False
-
-    async def reserve(self, *given, **more):
-        return await self._ask(self.counters.reserve, given, more)
-
-    async def settle(self, *given, **more):
-        return await self._ask(self.counters.settle, given, more)
-
-    async def reset(self, *given):
-        return await self._ask(self.counters.reset, given, {})
-
-    async def _ask(self, method, given, more):
-        if self.away:
-            raise CountersFaultError("away")
-        return await method(*given, **more)
-
-
-@pytest.mark.parametrize("away_from", ["one slice", "the end"])
-async def test_slices_are_given_back_though_the_counters_were_away_for_a_while(away_from):
-    desk = Desk(msgspec.structs.replace(TPM, amount=10_000), **STOPPING)
-    reaches = [Reach(limit=desk.limits[0], per=("tenant",), **STOPPING)]
-    shared = Away(desk.counters)
-    async with fall_back(shared, MemoryCounters(lambda: desk.now_us), 1, probe_s=0.001) as counters:
-        desk.filter = Limits(reaches, counters, desk.meter, clock=lambda: 1.8e9)
-        asked = desk.request(stream=True, prompt=100, likely=256, most=4000)
-        request = await desk.filter.decide(shown(asked))
-        stop = desk.filter.transform(request)
-        for number in range(4):
-            shared.away = away_from == "one slice" and number == 1
-            await stop.wait()
-            stop.feed(b"")
-        shared.away = away_from == "the end"
-        await desk.end(request, prompt_tokens=100, completion_tokens=1000)
-        shared.away = False
-        async with asyncio.timeout(10):
-            while await desk.left() != [10_000 - 1100]:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ async def test_who_is_refused_by_a_limit_with_a_line_waits_and_is_told_how_long(
         assert desk.queue_meter.lengths == {"interactive": 1}
         await desk.counters.settle(held[0].settle_key, Spent())
         request = await served
-        assert request.fact(Reserved).witness()["queued_ms"] >= 10
+        assert request.fact(Reserved).witness()["queued_ms"] > 0
         assert request.fact(Reserved).tokens == 150
         assert len(desk.meter.verdicts) == 3, "one for each request"
         assert all(verdict.admitted for verdict in desk.meter.verdicts)

@@ -4,6 +4,7 @@ import pytest
 
 from extproc.limits.base import Algorithm, Charge, Limit, Standing, Unit
 from extproc.limits.degraded import (
+    Alone,
     deny,
     find_share,
     is_denied,
@@ -11,6 +12,8 @@ from extproc.limits.degraded import (
     longest_wait,
     restore,
 )
+from extproc.stores.counters_memory import MemoryCounters
+from tests.extproc.stores.limits import Clock, ask, bucket, budget, semaphore, window
 
 LIMIT = Limit(
     name="tpm", algorithm=Algorithm.TOKEN_BUCKET, unit=Unit.TOKENS, amount=1000, period_s=60,
@@ -56,3 +59,58 @@ def test_the_longest_wait(waits, longest):
     standings = [Standing(LIMIT, "ann", 0, 0.0, True, wait) for wait in waits]
     ghost = Standing(GHOST, "ann", 0, 0.0, True, None)
     assert longest_wait([*standings, ghost]) == longest
+
+
+class Worker:
+    """One of `replicas` that counts alone."""
+
+    def __init__(self, replicas=2):
+        self._alone = Alone(MemoryCounters(Clock()), replicas)
+
+    async def ask(self, key, charges, *, late=False):
+        return await self._alone.reserve(key, charges, 30, late, None)
+
+
+async def test_each_limit_says_what_happens():
+    local, denied, free = (
+        bucket("local"), bucket("deny", on_fault="deny"), bucket("open", on_fault="open"),
+    )  # fmt: skip
+    ghost = bucket("ghost", on_fault="deny", shadow=True)
+    worker = Worker()
+    verdict = await worker.ask("a", ask(local, free))
+    assert (verdict.admitted, verdict.degraded) == (True, "local")
+    assert [one.remaining for one in verdict.standings] == [400, 1000]
+    assert [one.limit for one in verdict.standings] == [local, free]
+
+    verdict = await worker.ask("b", ask(free, ghost))
+    assert (verdict.admitted, verdict.degraded, verdict.blocking) == (True, "open", ())
+
+    verdict = await worker.ask("c", ask(local, denied, free))
+    assert (verdict.admitted, verdict.degraded, verdict.retry_after_s) == (False, "deny", 1.0)
+    assert [one.limit for one in verdict.blocking] == [denied]
+
+    verdict = await worker.ask("d", ask(local, free, amount=450))
+    assert (verdict.admitted, verdict.degraded) == (False, "local")
+    assert [one.limit for one in verdict.blocking] == [local]
+    assert 0 < verdict.retry_after_s <= 6
+
+
+async def test_what_was_admitted_elsewhere_is_taken_whatever_limits_say():
+    verdict = await Worker().ask("a", ask(bucket(), bucket("deny", on_fault="deny")), late=True)
+    assert (verdict.admitted, verdict.degraded) == (True, "local")
+
+
+async def test_a_share_is_a_part_and_never_nothing():
+    worker = Worker(replicas=4)
+    limits = (budget(), window(), semaphore(), bucket(burst=80))
+    verdict = await worker.ask("a", ask(*limits, amount=20))
+    assert [one.remaining for one in verdict.standings] == [230, 230, 0, 0]
+    assert not (await worker.ask("b", ask(semaphore()))).admitted
+
+
+@pytest.mark.parametrize(("amount", "retry_after_s"), [(600, 1.0), (1001, None)])
+async def test_what_only_the_share_is_too_small_for_may_come_back(amount, retry_after_s):
+    verdict = await Worker().ask("a", ask(bucket(), amount=amount))
+    assert not verdict.admitted
+    assert verdict.retry_after_s == retry_after_s
+    assert verdict.standings[0].retry_after_s == retry_after_s

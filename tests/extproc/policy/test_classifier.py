@@ -14,6 +14,13 @@ def test_windows():
     assert windows.speakers == {"user", "tool", "other"}
 
 
+def test_each_way_of_not_being_judged_is_refused_by_itself():
+    made = ClassifierPolicy(kind="predict", url=URL)
+    assert (made.on_fault, made.on_excess) == ("deny", "deny")
+    lenient = ClassifierPolicy(kind="predict", url=URL, on_fault="continue")
+    assert lenient.on_excess == "deny"
+
+
 @pytest.mark.parametrize(
     ("members", "said"),
     [

@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from extproc.errors import CountersFaultError
+from extproc.limits import backlog
 from extproc.limits.base import Charge, Settlement, Ticket, find_places
-from extproc.stores import counters_fallback
 from extproc.stores.counters_fallback import LocalFallback, fall_back
 from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.counters_redis import open_counters
-from tests.extproc.stores.limits import Clock, ask, bucket, budget, leaky, semaphore, used, window
+from tests.extproc.stores.limits import Clock, ask, budget, leaky, semaphore, used, window
 from tests.extproc.stores.road import road_to
 from tests.valkey import Valkey, free_port
 
@@ -110,30 +110,6 @@ async def test_it_never_takes_longer_than_its_deadline_and_soon_nothing(valkey):
         await be_back(counters)
 
 
-async def test_each_limit_says_what_happens(tmp_path):
-    local, denied, free = (
-        bucket("local"), bucket("deny", on_fault="deny"), bucket("open", on_fault="open"),
-    )  # fmt: skip
-    ghost = bucket("ghost", on_fault="deny", shadow=True)
-    async with worker_without(tmp_path) as counters:
-        verdict = await counters.reserve("a", ask(local, free), 30)
-        assert (verdict.admitted, verdict.degraded) == (True, "local")
-        assert [one.remaining for one in verdict.standings] == [400, 1000]
-        assert [one.limit for one in verdict.standings] == [local, free]
-
-        verdict = await counters.reserve("b", ask(free, ghost), 30)
-        assert (verdict.admitted, verdict.degraded, verdict.blocking) == (True, "open", ())
-
-        verdict = await counters.reserve("c", ask(local, denied, free), 30)
-        assert (verdict.admitted, verdict.degraded, verdict.retry_after_s) == (False, "deny", 1.0)
-        assert [one.limit for one in verdict.blocking] == [denied]
-
-        verdict = await counters.reserve("d", ask(local, free, amount=450), 30)
-        assert (verdict.admitted, verdict.degraded) == (False, "local")
-        assert [one.limit for one in verdict.blocking] == [local]
-        assert 0 < verdict.retry_after_s <= 6
-
-
 @asynccontextmanager
 async def worker_without(tmp_path, replicas=2):
     """One whose server has never been there."""
@@ -142,23 +118,6 @@ async def worker_without(tmp_path, replicas=2):
         fall_back(shared, MemoryCounters(Clock()), replicas) as counters,
     ):
         yield counters
-
-
-async def test_a_share_is_a_part_and_never_nothing(tmp_path):
-    async with worker_without(tmp_path, replicas=4) as counters:
-        verdict = await counters.reserve("a", ask(*ALL, bucket(burst=80), amount=20), 30)
-        assert [one.remaining for one in verdict.standings] == [230, 230, 0, 0]
-        refused = await counters.reserve("b", ask(semaphore()), 30)
-        assert not refused.admitted
-
-
-@pytest.mark.parametrize(("amount", "retry_after_s"), [(600, 1.0), (1001, None)])
-async def test_what_only_the_share_is_too_small_for_may_come_back(tmp_path, amount, retry_after_s):
-    async with worker_without(tmp_path) as counters:
-        verdict = await counters.reserve("a", ask(bucket(), amount=amount), 30)
-        assert not verdict.admitted
-        assert verdict.retry_after_s == retry_after_s
-        assert verdict.standings[0].retry_after_s == retry_after_s
 
 
 async def test_what_passed_meanwhile_is_counted_afterwards(tmp_path):
@@ -294,9 +253,9 @@ class Broken:
 
 async def test_what_is_missed_is_bounded():
     counters = LocalFallback(Broken(), MemoryCounters(), 1)
-    for number in range(counters_fallback.BACKLOG + 5):
+    for number in range(backlog.MOST + 5):
         await counters.settle(f"k{number}", None)
-    assert (counters.missed, counters.dropped) == (counters_fallback.BACKLOG, 5)
+    assert (counters.missed, counters.dropped) == (backlog.MOST, 5)
 
 
 class Picky(MemoryCounters):
@@ -386,6 +345,17 @@ async def test_in_an_outage_each_worker_has_lines_of_its_own():
         assert local.waiting == 0
 
 
+async def test_what_passed_uncounted_is_counted_afterwards():
+    shared, free = Flaky(), ask(window(on_fault="open"))
+    async with fall_back(shared, MemoryCounters(), 2, probe_s=PROBE_S) as counters:
+        shared.broken = True
+        await go_down(counters)
+        assert (await counters.reserve("k", free, 30)).degraded == "open"
+        shared.broken = False
+        await be_back(counters)
+        assert await remaining(counters, free[0].limit) == [900]
+
+
 async def test_after_it_who_waits_stands_in_the_lines_of_all():
     shared, local = Flaky(), MemoryCounters()
     charges = ask(semaphore(wait_s=5))
@@ -417,6 +387,6 @@ async def test_what_was_given_back_in_vain_does_not_let_anybody_in(sent):
     assert counters.missed == 1
     shared.broken = False
     if sent:
-        await counters._send(counters._missed.popleft())
+        await counters._send(counters._backlog.calls.popleft())
     verdict = await counters.reserve("a", charges, 30, ticket=TICKET)
     assert (verdict.admitted, verdict.waits, counters.missed) == (False, True, 0)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from extproc.dialects.texts import JSON, KEY, Text
+from extproc.dialects.place import JSON, KEY
+from extproc.dialects.texts import Text
 from extproc.safety.pii.finding import Finding
 from extproc.safety.pii.judge import (
     Found,
