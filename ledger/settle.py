@@ -132,6 +132,7 @@ class Settler:
         self._moved = False
 
     def _step(self) -> Pace:
+        is_old = self._batch is not None
         if self._batch is None:
             self._reading_s = self._clock()
             self._batch = self._read()
@@ -139,10 +140,10 @@ class Settler:
         if self._doubt is None or not self._was_committed(self._doubt):
             self._settle(batch)
         self._batch = None
-        if not batch.caught_up:
-            return Pace.MORE
-        self.settled_until_s = self._reading_s
-        return Pace.CAUGHT_UP
+        if batch.caught_up:
+            self.settled_until_s = self._reading_s
+        # Behind what was read when the ledger took nothing there may be more by now.
+        return Pace.CAUGHT_UP if batch.caught_up and not is_old else Pace.MORE
 
     def close(self) -> None:
         self._log_tail.close()
