@@ -8,8 +8,8 @@ because its word comes later than the next request may.
 For every block there is one integer with a bit for each endpoint that has it. Matching a prompt is
 then an AND for each of its blocks, however many endpoints there are, and ends with the first block
 that nobody has. An endpoint that loses all of its cache gets a new bit; the old one is taken out of
-the integers little by little, for nobody to wait. Two more bits tell what several conversations
-share from what is one's own.
+the integers little by little, for nobody to wait. Three more bits tell what several conversations
+share from what is one's own: that is learned from our own prompts only, whatever engines tell.
 """
 
 from bisect import bisect_left
@@ -40,19 +40,20 @@ MOST_AT_ONCE = 4 * 2_048
 """Thrown out at most: when a bound has become smaller, little by little. More than any prompt has."""
 
 
-FORK, END, FLAGS = 1, 2, 2
+FORK, END, OURS, FLAGS = 1, 2, 4, 3
 """Bits of a block that are no endpoint's, and how many these are. FORK: prompts parted after it; END: one
-ended with it, and has not gone on yet."""
+ended with it, and has not gone on yet; OURS: we have sent it, and it has been somewhere ever since."""
 
 
 class Shelf:
-    """What one endpoint has. `bit` is its own in every integer."""
+    """What one endpoint has. `bit` is its own in every integer, `sent` the same with OURS."""
 
-    __slots__ = ("bit", "endpoint", "is_precise", "kept", "most")
+    __slots__ = ("bit", "endpoint", "is_precise", "kept", "most", "sent")
 
     def __init__(self, endpoint: str, bit: int, most: int, *, is_precise: bool) -> None:
         self.endpoint = endpoint
         self.bit = bit
+        self.sent = bit | OURS
         self.most = most
         self.is_precise = is_precise
         self.kept: dict[int, float] = {}
@@ -109,24 +110,25 @@ class Prefixes:
 
     def note(self, endpoint: str, blocks: Sequence[int], now_s: float = 0.0) -> None:
         """Expect these to be there: a prompt that begins with them was sent to it."""
-        shelf = self._shelf(endpoint)
-        until_s, known = inf, len(blocks)
+        shelf, until_s = self._shelf(endpoint), inf
         if shelf.is_precise:
             until_s = now_s + self._speculative_s
             self._expected.append((until_s, shelf, blocks))
-        else:
-            # Whatever is known of a prompt is a beginning of it.
-            known = bisect_left(blocks, True, key=self._is_new)
+        # Whatever is known of a prompt is a beginning of it.
+        known = bisect_left(blocks, True, key=self._is_new)
         # The last block first: the beginning is used by more prompts, and must go last. So whatever
         # is kept of a prompt is a beginning of it.
-        self._keep(shelf, reversed(blocks), until_s)
+        self._keep(shelf, reversed(blocks), until_s, shelf.sent)
         if known < len(blocks):
+            if shelf.is_precise:
+                self._own(islice(blocks, known, None))
             self._mark(blocks, known)
         self._tidy(now_s)
 
     def store(self, endpoint: str, blocks: Iterable[int]) -> None:
         """Believe an engine that it has stored these."""
-        self._keep(self._precise(endpoint), blocks, inf)
+        shelf = self._precise(endpoint)
+        self._keep(shelf, blocks, inf, shelf.bit)
         self._tidy(-inf)
 
     def remove(self, endpoint: str, blocks: Iterable[int]) -> None:
@@ -178,7 +180,15 @@ class Prefixes:
         return depth
 
     def _is_new(self, block: int) -> bool:
-        return block not in self._holders
+        return not self._holders.get(block, 0) & OURS
+
+    def _own(self, blocks: Iterable[int]) -> None:
+        """Take note that we have sent these: engines may have told of them before."""
+        holders = self._holders
+        for block in blocks:
+            held = holders.get(block, OURS)
+            if not held & OURS:
+                holders[block] = held | OURS
 
     def _mark(self, blocks: Sequence[int], known: int) -> None:
         """Take note of where a prompt leaves what was known: where another one ended it is that one's
@@ -227,8 +237,9 @@ class Prefixes:
             self._live ^= shelf.bit
             self._retired.append(shelf)
 
-    def _keep(self, shelf: Shelf, blocks: Iterable[int], until_s: float) -> None:
-        kept, bit, holders = shelf.kept, shelf.bit, self._holders
+    def _keep(self, shelf: Shelf, blocks: Iterable[int], until_s: float, bit: int) -> None:
+        """`bit` is the shelf's, or `sent`."""
+        kept, holders = shelf.kept, self._holders
         pop, before = kept.pop, len(kept)
         for block in blocks:
             known = pop(block, None)

@@ -75,18 +75,48 @@ def test_engines_that_tell_their_caches_tell_nothing_of_conversations():
     assert known.shared([*SYSTEM, 30]) == 0
 
 
-@given(st.randoms(use_true_random=False))
-def test_gateways_that_met_different_conversations_agree_on_what_is_shared(chance):
-    """Whichever turns came through them, and wherever they sent these."""
+def test_where_our_own_prompts_part_is_learned_whatever_engines_tell():
+    known = Prefixes()
+    for endpoint in (A, B):
+        known.store(endpoint, [*SYSTEM, 10, 11])  # of another gateway
+    known.note(A, [*SYSTEM, 20])
+    assert known.shared([*SYSTEM, 40]) == 0  # one alone tells nothing
+    known.note(B, [*SYSTEM, 30])
+    known.store(B, [*SYSTEM, 30, 31])  # with the answer
+    assert known.shared([*SYSTEM, 40]) == known.shared([*SYSTEM, 10, 11]) == 2
+    known.note(B, [*SYSTEM, 30, 31, 32])
+    known.note(A, [*SYSTEM, 10, 11, 12])  # the next turns of what we began, and of another's
+    assert known.shared([*SYSTEM, 30, 31, 32]) == known.shared([*SYSTEM, 10, 11, 12]) == 2
+
+
+def test_what_no_engine_has_stored_is_not_ours_any_more():
+    """It may come back by others, and we know no longer where our own prompt ended."""
+    known = Prefixes()
+    known.store(A, SYSTEM)
+    known.note(A, [*SYSTEM, 10, 11], 0.0)
+    known.note(A, [*SYSTEM, 20], 2 * SPECULATIVE_S)
+    known.store(A, [10, 11, 12])
+    known.note(A, [*SYSTEM, 10, 11, 12], 2 * SPECULATIVE_S)
+    assert known.shared([*SYSTEM, 10, 11, 12, 13]) == 2
+
+
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_gateways_that_met_different_conversations_agree_on_what_is_shared(chance, is_told):
+    """Whichever turns came through them, wherever they sent these, and whether engines tell of their
+    caches, in which there are others' turns as well."""
     turns = [
         [*SYSTEM, *numbers(100 * thread, turn)] for thread in range(1, 9) for turn in range(1, 6)
     ]
     for _ in range(2):
         known = Prefixes()
+        for endpoint in (A, B, C) if is_told else ():
+            known.store(endpoint, SYSTEM)
         known.note(A, [*SYSTEM, 100])
         known.note(A, [*SYSTEM, 200])
         for blocks in sorted(chance.sample(turns, 20), key=len):
             known.note(chance.choice([A, B, C]), blocks)
+            if is_told:
+                known.store(chance.choice([A, B, C]), chance.choice(turns))
         assert {known.shared(blocks) for blocks in turns} == {2}
 
 

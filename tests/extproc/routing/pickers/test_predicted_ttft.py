@@ -205,6 +205,28 @@ def test_a_shared_system_prompt_does_not_bring_all_to_one_place():
     assert len(where) == 8
 
 
+@pytest.mark.parametrize("is_precise", [True, False])
+def test_new_conversations_with_one_system_prompt_spread_over_an_idle_pool(is_precise):
+    """Several gateways, all engines idle and with the system prompt in their caches, whether they tell
+    of these or not: nobody gets more than twice a fair share."""
+    prefixes, candidates = Prefixes(), several(8, rate=8000.0)
+    system, chosen = chain("system", 8), Counter()
+    for each in candidates:
+        put = prefixes.store if is_precise else prefixes.note
+        put(each.endpoint, (*system, *chain(each.endpoint, 4)))
+    picker = make(PickerSettings(), prefixes)
+    picker._speeds._prior.others = 0.75
+    for number in range(200):
+        blocks = (*system, *chain(str(number), 4))
+        name = first(candidates, picker, number=number, blocks=blocks)
+        prefixes.note(name, blocks, NOW)
+        if is_precise:
+            prefixes.store(name, blocks)
+        chosen[name] += 1
+    assert len(chosen) == 8
+    assert max(chosen.values()) <= 50
+
+
 def test_what_is_shared_says_where_its_conversations_belong():
     candidates = several(8, rate=8000.0)
     system, homes = chain("system", 64), {each.endpoint for each in candidates[:2]}
