@@ -9,13 +9,15 @@ from typing import Self
 
 from extproc.budget import MAX_BODY_BYTES, MAX_HELD_BYTES
 from extproc.errors import HeadgateError
-from extproc.policy.watch import POLL_INTERVAL_S
 
 
 class SettingsError(HeadgateError):
     """A setting is missing or makes no sense. The message names it."""
 
 
+POLL_INTERVAL_S = 0.5
+"""How often the policy's files are looked at. Reading a few small files twice a second costs nothing
+measurable, and unlike inotify it works for ConfigMaps, whose files are links that Kubernetes swaps."""
 KNOWN_POOLS = "run/pools.json"
 """Below the state directory: which pools Envoy knows (`extproc/stores/known_pools.py`)."""
 

@@ -7,6 +7,7 @@ or when it cannot start.
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -192,4 +193,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # modules stay: at the end alone, walking over them takes 0.1 s of CPU
     sys.exit(main())

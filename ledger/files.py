@@ -2,16 +2,12 @@
 
 import csv
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import Literal, Protocol, TextIO, cast
-
-import pyarrow as pa
-from pyarrow import parquet
+from typing import Literal, Protocol, TextIO
 
 from ledger.figures import write_decimal
 
@@ -29,21 +25,8 @@ Form = Literal["csv", "parquet"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How cells begin that spreadsheets compute (OWASP, "CSV Injection")."""
-_DIGITS: Mapping[Kind, int] = {"usd": 12, "millionths": 6, "whole": 0}
+DIGITS: Mapping[Kind, int] = {"usd": 12, "millionths": 6, "whole": 0}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_TYPES: Mapping[Kind, Callable[[], pa.DataType]] = {
-    "text": pa.string,
-    "count": pa.int64,
-    "real": pa.float64,
-    "flag": pa.bool_,
-    "usd": lambda: pa.decimal128(38, 12),
-    "millionths": lambda: pa.decimal128(38, 6),
-    "whole": lambda: pa.decimal128(38, 0),
-    "time": lambda: pa.timestamp("ms", "UTC"),
-    "date": pa.date32,
-    "bytes": pa.binary,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +69,6 @@ class CsvWriter:
         )
 
 
-class ParquetWriter:
-    """A row group for each call."""
-
-    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
-        self._kinds: list[Kind] = [column.kind for column in columns]
-        self._schema = pa.schema((column.name, _TYPES[column.kind]()) for column in columns)
-        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd")
-
-    def write(self, rows: Sequence[Sequence[Value]]) -> None:
-        columns = zip(*rows, strict=True)
-        arrays = [_array(kind, column) for kind, column in zip(self._kinds, columns, strict=True)]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 @contextmanager
 def writing(
     path: Path, form: Form, columns: Sequence[Column], *, guarded: bool = False
@@ -113,6 +79,9 @@ def writing(
             with draft.open("w", encoding="utf-8", newline="") as out:
                 yield CsvWriter(out, columns, guarded=guarded)
         else:
+            # pyarrow and numpy take 0.1 s of CPU, and hardly any command writes Parquet.
+            from ledger.parquet import ParquetWriter  # noqa: PLC0415 - see above
+
             table = ParquetWriter(draft, columns)
             try:
                 yield table
@@ -145,8 +114,8 @@ def write_value(kind: Kind, value: str | float | date | bytes) -> str:
             return value.hex()
         case date():
             return value.isoformat()
-        case int() if kind in _DIGITS:
-            return write_decimal(value, _DIGITS[kind])
+        case int() if kind in DIGITS:
+            return write_decimal(value, DIGITS[kind])
         case int() if kind == "time":
             precision = "milliseconds" if value % 1000 else "seconds"
             time = _EPOCH + timedelta(milliseconds=value)
@@ -155,13 +124,3 @@ def write_value(kind: Kind, value: str | float | date | bytes) -> str:
             return "true" if value else "false"
         case _:
             return str(value)
-
-
-def _array(kind: Kind, values: Sequence[Value]) -> pa.Array:
-    digits = _DIGITS.get(kind)
-    if digits is None:
-        return pa.array(values, _TYPES[kind]())
-    exact = (
-        None if value is None else Decimal(cast("int", value)).scaleb(-digits) for value in values
-    )
-    return pa.array(exact, _TYPES[kind]())

@@ -3,6 +3,7 @@
 import gc
 import os
 
+import pyarrow as pa  # noqa: F401 - before usearch 2.26, or pyarrow 26 crashes; no process of ours has both
 import pytest
 from hypothesis import settings
 

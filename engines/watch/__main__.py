@@ -6,6 +6,7 @@ workers of this host on `run/watch.sock`.
 
 import argparse
 import asyncio
+import gc
 import resource
 import signal
 import sys
@@ -168,4 +169,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # modules stay: at the end alone, walking over them takes 50 ms of CPU
     sys.exit(main())

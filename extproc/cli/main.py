@@ -1,5 +1,6 @@
 """The `headgate` command: which commands there are, and where each is."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -73,4 +74,10 @@ def headgate() -> None:
 
 
 def main() -> None:
-    build(find(sys.argv[1:]))()
+    # A quarter of the CPU of a short command is the collector's, looking through modules that all stay:
+    # while they are imported, and when Python ends.
+    gc.disable()
+    program = build(find(sys.argv[1:]))
+    gc.freeze()
+    gc.enable()
+    program()

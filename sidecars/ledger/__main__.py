@@ -4,6 +4,7 @@ Only the gateway may reach the socket: what its headers say of who asks is belie
 """
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -40,4 +41,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # modules stay: at the end alone, walking over them takes 0.1 s of CPU
     sys.exit(main())

@@ -31,6 +31,13 @@ FAULTS = [
     ),
     ("max_headers_count: 100", "max_headers_count: [100]", "max_headers_count: [100] is no int"),
     ("max_headers_count: 100", "max_headers_count: true", "max_headers_count: True is no int"),
+    ("keepalive_time: 30", "keepalive_times: 30", "TcpKeepalive has no such field"),
+    (
+        "refresh_cluster_on_retry: true",
+        "refresh_cluster_on_retry: 1",
+        "refresh_cluster_on_retry: 1 is no bool",
+    ),
+    ("selected_host_key:", "selected_host_keys:", "OverrideHost has no such field"),
     ("server_name: headgate", "server_name: 7", "server_name: 7 is no str"),
     ("http.router.v3.Router\n", "http.router.v3.Rooter\n", "is no type that Envoy knows"),
     ("http.router.v3.Router\n", "http.rooter.v3.Router\n", "is no type that Envoy knows"),

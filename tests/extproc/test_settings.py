@@ -7,8 +7,13 @@ import pytest
 
 from extproc.budget import MAX_BODY_BYTES, MAX_HELD_BYTES
 from extproc.errors import HeadgateError
-from extproc.policy.watch import POLL_INTERVAL_S
-from extproc.settings import Settings, SettingsError, inherited, policy_poll_s
+from extproc.settings import (
+    POLL_INTERVAL_S,
+    Settings,
+    SettingsError,
+    inherited,
+    policy_poll_s,
+)
 
 GIVEN = {
     "HEADGATE_POLICY": "policy",

@@ -1,9 +1,7 @@
 import io
 from datetime import date
-from decimal import Decimal
 
 import pytest
-from pyarrow import parquet
 
 from ledger.files import Column, CsvWriter, form_of, replacing, write_value, writing
 
@@ -26,22 +24,6 @@ def test_csv(tmp_path):
         '"a,b",-1,0.5,true,-0.000000000001,1.5,100000000000000000000,2026-01-31T12:00:00Z,2026-01-31,00ff',
         ",,,,,,,,,",
     ]
-
-
-def test_parquet(tmp_path):
-    path = tmp_path / "t.parquet"
-    with writing(path, "parquet", COLUMNS) as table:
-        table.write([ROW, NOTHING])
-        table.write([ROW])
-    found = parquet.read_table(path)
-    assert found.num_rows == 3
-    first, second, _ = found.to_pylist()
-    assert first["cost"] == Decimal("-0.000000000001")
-    assert first["quantity"] == Decimal("1.5")
-    assert first["tokens"] == 10**20
-    assert first["at"].isoformat() == "2026-01-31T12:00:00+00:00"
-    assert (first["day"], first["hash"], first["other"]) == (DAY, b"\x00\xff", True)
-    assert set(second.values()) == {None}
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

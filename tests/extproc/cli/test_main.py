@@ -1,5 +1,8 @@
 """The table of commands, and that each stands alone."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -38,3 +41,15 @@ def test_each_command_says_what_it_is_alone_and_among_all(name):
     assert f"headgate {name}" in alone.output
     whole = CliRunner().invoke(build(COMMANDS), ["--help"])
     assert words[0] in whole.output
+
+
+def test_reports_import_neither_a_policy_nor_parquet():
+    """They need neither, and would take twice the CPU time."""
+    code = (
+        "import sys; from extproc.cli.main import build;"
+        "build(['usage', 'ledger', 'audit', 'reconcile', 'explain']);"
+        "print({'pydantic', 'extproc.policy.load', 'pyarrow', 'numpy'} & sys.modules.keys())"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
