@@ -7,8 +7,7 @@ they are not in the policy, nobody may choose them anew.
 """
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 
@@ -16,16 +15,17 @@ import msgspec
 
 from dataplane.gateway import ConfigError, Files, Gateway, Pool, Sidecar
 from dataplane.render import clusters, endpoints, render, routes, secret, write
-from dataplane.validate import check_envoy, check_types
 from engines.watch.config import write_config as write_watch
 from engines.watch.members import read_members
 from extproc.arrive import HEADERS
 from extproc.budget import MAX_BODY_BYTES
-from extproc.cli.admin import Taken
+from extproc.cli.admin import TAKEN_S, Taken
+from extproc.cli.changeover import Changeover, joint, places
 from extproc.cli.processes import Plan
 from extproc.policy.catalog import PoolPolicy
 from extproc.policy.models import Policy
 from extproc.policy.settling import settle_config
+from extproc.policy.status import read_statuses
 from extproc.policy.watching import joined, watch_config
 from extproc.sidecars import SIDECARS
 from ledger.config import write_config
@@ -37,7 +37,10 @@ MEMBERS_S = 0.2
 """How soon Envoy learns of an endpoint that was found. Workers may name it earlier: until then Envoy takes
 another one."""
 LINGER_S = 5.0
-"""How long a pool that is gone stays: workers may still choose it, each follows the policy by itself."""
+"""How long a pool that is gone stays once all workers serve the policy without it: streams go by the one they began
+with."""
+LOOK_S = 1.0
+"""How often workers are asked whether they do."""
 RETRY_S = 1.0
 """How soon what Envoy refused, or had no time for, is tried again, and then ever more seldom: it is read as a whole each
 time, which takes half a second. Workers hold a policy back that much longer."""
@@ -47,7 +50,10 @@ MOST_DOUBLED = 6
 class Published:
     """The files, as of the policy in force."""
 
-    def __init__(self, plan: Plan, policy: Policy, linger_s: float = LINGER_S) -> None:
+    def __init__(
+        self, plan: Plan, policy: Policy, linger_s: float = LINGER_S, taken_s: float = TAKEN_S
+    ) -> None:
+        """`taken_s`: how long Envoy may take for each of its files."""
         self._plan = plan
         self._linger_s = linger_s
         self._policy = policy
@@ -58,21 +64,22 @@ class Published:
         self._refused = ""
         self._refusals = 0
         self._settled_at = monotonic()
-        """When workers were last told something new of pools."""
+        """Since when no worker chooses what is gone."""
         self._news = asyncio.Event()
-        self._served = gateway_of(plan, policy)
+        taken = Taken(plan.layout.admin_socket, taken_s)
+        self._envoy = Changeover(gateway_of(plan, policy), taken, plan.layout.bootstrap, plan.envoy)
 
     async def begin(self) -> None:
         """Write everything, before anybody reads it. Raises: ConfigError."""
         layout = self._plan.layout
-        gateway = self._served
+        gateway = self._envoy.served
         for pool in gateway.pools:
             write(endpoints(pool), gateway.endpoints_file(pool))
         write_keys(self._policy, gateway)
         write_config(layout.settle_config, settle_config(self._policy))
         write_watch(layout.watch_config, watch_config(self._policy))
         layout.members.unlink(missing_ok=True)
-        await self._check(gateway)
+        await self._envoy.check(gateway)
         write(render(gateway, apart=True), layout.bootstrap)
         write(clusters(gateway), gateway.files.clusters)
         write(routes(gateway), gateway.files.routes)
@@ -128,7 +135,7 @@ class Published:
         while True:
             is_new = await self._news_before(self._wait_s())
             try:
-                await self._catch_up(may_go=self._rest_s() <= 0)
+                await self._catch_up(may_go=self._look_for_rest_s() <= 0)
             except (ConfigError, OSError) as fault:
                 # It is tried again after a while: Envoy may be starting, or the machine be slow.
                 if str(fault) != self._refused:
@@ -138,31 +145,43 @@ class Published:
 
     def _wait_s(self) -> float | None:
         """How long Envoy may stay as it is; None: it has what the policy says."""
-        if shape(gateway_of(self._plan, self._policy)) == shape(self._served):
-            return None
         if self._refused:
             return RETRY_S * 2.0 ** min(self._refusals, MOST_DOUBLED)
-        return max(self._rest_s(), 0)
+        if self._envoy.is_at(gateway_of(self._plan, self._policy)):
+            return None
+        return min(max(self._look_for_rest_s(), 0), LOOK_S)
 
-    def _rest_s(self) -> float:
-        """How long workers may still choose what they chose before."""
+    def _look_for_rest_s(self) -> float:
+        """Look what workers serve: how long may they still choose what is gone from the policy?"""
+        versions = {each.version for each in read_statuses(self._plan.layout.run)}
+        if versions - {self._policy.version}:
+            self._settled_at = monotonic()
         return self._settled_at + self._linger_s - monotonic()
 
     async def _catch_up(self, *, may_go: bool) -> None:
         """Let Envoy have the pools of the policy, and once all of them are there, no others, if those that are
         gone may go. Raises: ConfigError, OSError."""
         self._name()
-        wanted = gateway_of(self._plan, self._policy)
-        if not may_go or not names(wanted) <= names(self._served):
-            wanted = replace(wanted, pools=joint(self._served.pools, wanted.pools))
-        if shape(wanted) != shape(self._served):
-            check_sides(self._served, wanted)
-            await self._check(wanted)
+        wanted, served = gateway_of(self._plan, self._policy), self._envoy.served
+        if not may_go or not places(wanted.pools).items() <= places(served.pools).items():
+            pools = joint(served.pools, wanted.pools)
+            chains = wanted.falls_back or served.falls_back
+            wanted = replace(wanted, pools=pools, falls_back=chains)
+        if not self._envoy.is_at(wanted):
             await self._change(wanted)
-            self._settled_at = monotonic()
-            log.info(Event.POOLS_CHANGED, pools=[pool.name for pool in wanted.pools])
         self._refused, self._refusals = "", 0
         self._sweep_keys()
+
+    async def _change(self, wanted: Gateway) -> None:
+        try:
+            await self._envoy.go(wanted)
+        finally:
+            self._name()
+        kept = places(wanted.pools)
+        self._gone = {name: pool for name, pool in self._gone.items() if name in kept}
+        self._write_watch()
+        self._settled_at = monotonic()
+        log.info(Event.POOLS_CHANGED, pools=list(kept))
 
     async def _news_before(self, wait_s: float | None) -> bool:
         """Wait for a changed policy; False when none came in time."""
@@ -174,40 +193,20 @@ class Published:
         self._news.clear()
         return True
 
-    async def _check(self, gateway: Gateway) -> None:
-        """Let Envoy read all of it in one file, which is how it can be checked. Raises: ConfigError."""
-        whole = self._plan.layout.bootstrap.with_name("whole.yaml")
-        text = render(gateway)
-        check_types(text)
-        write(text, whole)
-        await asyncio.to_thread(check_envoy, whole, self._plan.envoy)
-
-    async def _change(self, wanted: Gateway) -> None:
-        """Never a route to a pool that is not there: first the pools of before and of now."""
-        files, taken = wanted.files, Taken(self._plan.layout.admin_socket)
-        both = replace(wanted, pools=joint(self._served.pools, wanted.pools))
-        await taken.pools_after(lambda: write(clusters(both), files.clusters))
-        await taken.routes_after(lambda: write(routes(wanted), files.routes))
-        self._served = wanted
-        self._name()
-        kept = names(wanted)
-        self._gone = {name: pool for name, pool in self._gone.items() if name in kept}
-        self._write_watch()
-        if len(both.pools) > len(wanted.pools):
-            await taken.pools_after(lambda: write(clusters(wanted), files.clusters))
-
     def _name(self) -> None:
         """Tell workers which pools of the policy Envoy knows, and where they lead: `extproc/stores/known_pools.py`."""
-        wanted = names(gateway_of(self._plan, self._policy))
-        places = {each.name: str(each.upstream or "") for each in self._served.pools}
-        known = {name: place for name, place in places.items() if name in wanted}
+        wanted, envoy = gateway_of(self._plan, self._policy), self._envoy
+        sure = places(envoy.served.pools).items()
+        named = places(wanted.pools).keys() - envoy.moving
+        known = {name: place for name, place in sure if name in named}
         write(msgspec.json.encode(known).decode(), self._plan.layout.pools)
 
     def _sweep_keys(self) -> None:
         """Leave no key of a pool that is gone."""
-        pools = (*self._served.pools, *gateway_of(self._plan, self._policy).pools)
-        kept = {self._served.secret_file(pool) for pool in pools}
-        for path in self._served.files.secrets_dir.iterdir():
+        served = self._envoy.served
+        pools = (*served.pools, *gateway_of(self._plan, self._policy).pools)
+        kept = {served.secret_file(pool) for pool in pools}
+        for path in served.files.secrets_dir.iterdir():
             if path not in kept:
                 path.unlink()
 
@@ -239,37 +238,6 @@ def pool_of(policy: PoolPolicy) -> Pool:
     labels = {each: policy.labels_of(each) for each in named}
     silence_s = policy.upstream.silence_s if policy.upstream else policy.silence_s
     return Pool(policy.name, policy.endpoints, labels, upstream, silence_s)
-
-
-def shape(gateway: Gateway) -> Hashable:
-    """What stands in Envoy's pools and routes; endpoints and their labels have files of their own."""
-    pools = [
-        (pool.name, pool.upstream, pool.silence_s, repr(pool.labels) if pool.upstream else "")
-        for pool in gateway.pools
-    ]
-    return tuple(pools), gateway.falls_back
-
-
-def names(gateway: Gateway) -> AbstractSet[str]:
-    return {pool.name for pool in gateway.pools}
-
-
-def check_sides(before: Gateway, now: Gateway) -> None:
-    """See that no pool of ours becomes one elsewhere under its name. Workers change over one by one, and what some of
-    them send to engines of ours was not looked through for others. Raises: ConfigError."""
-    elsewhere = {pool.name: pool.upstream is not None for pool in before.pools}
-    for pool in now.pools:
-        if elsewhere.get(pool.name, pool.upstream is not None) != (pool.upstream is not None):
-            raise ConfigError(
-                f"pool {pool.name!r} changes between engines and a service elsewhere:"
-                " give it another name, or restart"
-            )
-
-
-def joint(before: Sequence[Pool], now: Sequence[Pool]) -> tuple[Pool, ...]:
-    """All pools of both, as they are now where they still are."""
-    names = {pool.name for pool in now}
-    return (*now, *(pool for pool in before if pool.name not in names))
 
 
 def write_keys(policy: Policy, gateway: Gateway) -> None:

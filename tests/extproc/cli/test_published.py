@@ -4,59 +4,21 @@ import asyncio
 import json
 from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from dataplane.gateway import Files, Gateway, Pool, Upstream
+from dataplane.gateway import Upstream
 from extproc.cli.admin import TIMEOUT_S
 from extproc.cli.layout import Layout
 from extproc.cli.processes import Plan
-from extproc.cli.published import RETRY_S, Published, joint, pool_of, shape
+from extproc.cli.published import RETRY_S, Published, pool_of
 from extproc.policy.catalog import PoolPolicy
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader, resolve
+from extproc.policy.status import StatusFile
 
 GPT = Upstream("api.example.com", 443)
-RUNNING = Gateway(
-    port=0,
-    files=Files.under(Path("/srv/headgate")),
-    worker_sockets=(Path("/srv/headgate/run/worker-0.sock"),),
-    pools=(Pool("a", ("10.0.0.1:80",)), Pool("gpt", (), upstream=GPT)),
-)
-GPT_POOL = RUNNING.pools[1]
-
-
-def wanted(*pools, **members):
-    return replace(RUNNING, pools=pools or RUNNING.pools, **members)
-
-
-@pytest.mark.parametrize(
-    ("gateway", "same"),
-    [
-        (wanted(Pool("a", ("10.0.0.2:80",)), GPT_POOL), True),
-        (wanted(Pool("a", ("10.0.0.1:80",), {"10.0.0.1:80": {"gpu": "l4"}}), GPT_POOL), True),
-        (wanted(GPT_POOL), False),
-        (wanted(*RUNNING.pools, Pool("b", ())), False),
-        (
-            wanted(RUNNING.pools[0], Pool("gpt", (), upstream=Upstream("other.example.com", 443))),
-            False,
-        ),
-        (wanted(RUNNING.pools[0], Pool("gpt", (), {str(GPT): {"cluster": "us"}}, GPT)), False),
-        (wanted(falls_back=True), False),
-        (wanted(replace(RUNNING.pools[0], silence_s=30), GPT_POOL), False),
-        (wanted(RUNNING.pools[0], replace(GPT_POOL, silence_s=30)), False),
-    ],
-)
-def test_endpoints_change_by_files_of_their_own(gateway, same):
-    assert (shape(gateway) == shape(RUNNING)) is same
-
-
-def test_pools_of_before_stay_beside_those_of_now():
-    moved = Pool("gpt", (), upstream=Upstream("other.example.com", 443))
-    assert joint(RUNNING.pools, (moved, Pool("b", ()))) == (moved, Pool("b", ()), RUNNING.pools[0])
 
 
 def test_labels_reach_the_log_from_elsewhere_too():
@@ -88,12 +50,13 @@ def test_silence_is_of_the_pool_wherever_it_is(members, silence_s):
 
 GUARD_S = 30
 LINGER_S = 0.3
+TAKEN_S = TIMEOUT_S + 1
 KEYS = {"OLD": "sk-old", "NEW": "sk-new"}
 
 
 class Envoy:
     """Reads what it follows when it is asked for its counters, and has read it well; `refuses` makes its
-    check fail, `slow_s` its next answer late."""
+    check fail, `slow_s` its next answer late. What is `warming` is never ready."""
 
     def __init__(self, layout):
         self.layout = layout
@@ -101,7 +64,7 @@ class Envoy:
         self.refusal = layout.root / "refuse"
         self.binary.write_text(f"#!/bin/sh\n[ ! -e {self.refusal} ]\n")
         self.binary.chmod(0o700)
-        self.slow_s = 0
+        self.slow_s = self.warming = 0
         self._taken, self._seen = Counter(), {}
 
     def refuses(self, whether):
@@ -111,6 +74,8 @@ class Envoy:
         slow_s, self.slow_s = self.slow_s, 0
         await asyncio.sleep(slow_s)
         name = request.query["filter"].strip("^$")
+        if "warming" in name:
+            return web.Response(text=f"{name}: {self.warming}\n")
         for what, path in (("cluster_manager.cds", "pools"), ("http.clients.rds.pools", "routes")):
             text = (self.layout.envoy / f"{path}.yaml").stat().st_mtime_ns
             if self._seen.get(what) != text:
@@ -120,6 +85,9 @@ class Envoy:
 
     def leads_to(self, pool):
         return f'exact: "{pool}"' in (self.layout.envoy / "routes.yaml").read_text()
+
+    def goes_to(self, host):
+        return f'address: "{host}"' in (self.layout.envoy / "pools.yaml").read_text()
 
     @property
     def looked_at(self):
@@ -131,7 +99,7 @@ class Envoy:
         return json.loads(self.layout.pools.read_text())
 
 
-def keyed(**places):
+def keyed(models=(), **places):
     """A policy with these pools: engines of ours, or a host elsewhere and the name of its key."""
     pools = [
         {"name": name, "endpoints": ["10.0.0.1:80"]}
@@ -142,13 +110,13 @@ def keyed(**places):
         }
         for name, place in places.items()
     ]
-    policy = Policy.model_validate({"pools": pools})
+    policy = Policy.model_validate({"pools": pools, "models": models}).at(str(sorted(places)))
     assert not list(resolve(policy, SecretReader(KEYS)))
     return policy
 
 
 @asynccontextmanager
-async def publishing(root, policy):
+async def publishing(root, policy, taken_s=TAKEN_S):
     layout = Layout(root)
     layout.make()
     envoy = Envoy(layout)
@@ -157,7 +125,7 @@ async def publishing(root, policy):
         policy=(), policy_poll_s=1, processes=(), redis="", valkey=None, ledger=None,
         trusted_proxies=0, sidecars=False,
     )  # fmt: skip
-    published = Published(plan, policy, LINGER_S)
+    published = Published(plan, policy, LINGER_S, taken_s)
     await published.begin()
     app = web.Application()
     app.router.add_get("/stats", envoy.stats)
@@ -251,3 +219,87 @@ async def test_engines_of_ours_do_not_become_a_service_elsewhere(tmp_path, caplo
         assert envoy.named == {"a": ""}
         published.tell(keyed(b=("api.example.com", "NEW")))
         await until(lambda: envoy.named == {"b": "api.example.com:443"})
+
+
+async def test_whoever_goes_back_after_half_a_change_is_where_he_was(tmp_path, caplog):
+    """What Envoy has by then nobody knows: it may send to either host."""
+    old, new = ("old.example.com", "OLD"), ("new.example.com", "NEW")
+    async with publishing(tmp_path, keyed(gpt=old), taken_s=0.2) as (published, envoy):
+        envoy.warming = 1
+        published.tell(keyed(gpt=new))
+        await until(lambda: "pools_refused" in caplog.text)
+        assert envoy.goes_to("new.example.com")
+        assert envoy.named == {}, "nobody is to be told either place"
+        published.tell(keyed(gpt=old))
+        envoy.warming = 0
+        await until(lambda: envoy.named == {"gpt": "old.example.com:443"})
+        assert envoy.goes_to("old.example.com")
+        assert not envoy.goes_to("new.example.com")
+
+
+async def test_a_pool_moves_once_all_else_is_ready(tmp_path, caplog):
+    old, new = ("old.example.com", "OLD"), ("new.example.com", "NEW")
+    async with publishing(tmp_path, keyed(gpt=old), taken_s=0.2) as (published, envoy):
+        envoy.warming = 1
+        published.tell(keyed(gpt=new, slow=("slow.example.com", "NEW")))
+        await until(lambda: "pools_refused" in caplog.text)
+        assert envoy.goes_to("slow.example.com")
+        assert envoy.goes_to("old.example.com")
+        assert not envoy.goes_to("new.example.com")
+        assert envoy.named == {"gpt": "old.example.com:443"}
+        envoy.warming = 0
+        await until(lambda: envoy.named.get("gpt") == "new.example.com:443")
+
+
+async def test_the_last_step_is_tried_again_too(tmp_path, caplog):
+    both = keyed(a=None, gpt=("old.example.com", "OLD"))
+    async with publishing(tmp_path, both, taken_s=0.2) as (published, envoy):
+        published.tell(keyed(a=None))
+        await until(lambda: not envoy.leads_to("gpt"))
+        envoy.warming = 1  # its routes are gone, and its pool is about to go
+        await until(lambda: "pools_refused" in caplog.text)
+        envoy.warming = 0
+        await until(lambda: not list((tmp_path / "envoy" / "secrets").iterdir()))
+        assert not envoy.goes_to("old.example.com")
+
+
+def serve(layout, version):
+    """What a worker says of itself; this process is as good as any."""
+    return StatusFile.begin(layout.run, f"unix:{layout.worker_socket(0)}", [layout.policy], version)
+
+
+async def test_nothing_goes_that_a_worker_may_choose(tmp_path):
+    """It looks for its policy seldom, or has refused it."""
+    before, now = keyed(a=None, b=None), keyed(a=None)
+    async with publishing(tmp_path, before) as (published, envoy):
+        status = serve(envoy.layout, before.version)
+        published.tell(now)
+        await until(lambda: envoy.named == {"a": ""})
+        await asyncio.sleep(LINGER_S * 2)
+        assert envoy.leads_to("b")
+        status.serve(now.version)
+        await until(lambda: not envoy.leads_to("b"))
+
+
+async def test_nothing_goes_together_with_a_move(tmp_path):
+    """Until workers are told of the new place they serve the policy before."""
+    before = keyed(b=None, gpt=("old.example.com", "OLD"))
+    async with publishing(tmp_path, before) as (published, envoy):
+        envoy.refuses(True)
+        published.tell(keyed(gpt=("new.example.com", "NEW")))
+        await asyncio.sleep(LINGER_S * 2)
+        envoy.refuses(False)
+        await until(lambda: envoy.named == {"gpt": "new.example.com:443"})
+        assert envoy.leads_to("b")
+        await until(lambda: not envoy.leads_to("b"))
+
+
+async def test_chains_stay_as_long_as_pools(tmp_path):
+    pools = {"a": None, "b": None}
+    models = [{"name": "m", "pool": "a", "fallback": ["o"]}, {"name": "o", "pool": "b"}]
+    async with publishing(tmp_path, keyed(models, **pools)) as (published, envoy):
+        routes = envoy.layout.envoy / "routes.yaml"
+        published.tell(keyed(**pools))
+        await asyncio.sleep(LINGER_S / 2)
+        assert "fallback/sent" in routes.read_text()
+        await until(lambda: "fallback/sent" not in routes.read_text())
