@@ -169,7 +169,8 @@ class Prefixes:
     def shared(self, blocks: Sequence[int]) -> int:
         """Say how many of the first blocks are shared with other conversations, as a system prompt or a
         document is: those before the last place where prompts that we have sent parted. Gateways
-        that have each seen two of these conversations say the same, wherever they sent them."""
+        that have each seen two of these conversations say the same, wherever they sent them. A
+        conversation whose end was thrown out and comes back counts as two, parted there."""
         get, live, depth = self._holders.get, self._live, 0
         for count, block in enumerate(blocks, 1):
             held = get(block, 0)
@@ -282,6 +283,10 @@ class Prefixes:
                 if shelf.kept.get(block, inf) <= now_s:
                     del shelf.kept[block]
                     self._drop(block, shelf.bit)
+            # What has come of it is a beginning of its next turn: an engine may store a long prompt late.
+            known = bisect_left(blocks, True, key=self._is_new)
+            if 0 < known < len(blocks):
+                self._holders[blocks[known - 1]] |= END
 
     def _tidy(self, now_s: float) -> None:
         """Take some more of what nobody asks for out of the integers."""

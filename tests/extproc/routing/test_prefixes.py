@@ -214,6 +214,18 @@ def test_a_second_pick_counts_longer():
     assert known.matched([1], 103.0) == {}
 
 
+def test_a_conversation_is_one_though_its_engine_stores_it_late():
+    known, turns, now_s = Prefixes(), [], 0.0
+    known.store(A, [999])
+    for turn in range(5):
+        turns = [*turns, *range(turn * 10, turn * 10 + 5)]
+        known.note(A, turns, now_s)
+        now_s += SPECULATIVE_S + 1
+        assert known.matched([777], now_s) == {}  # another pick, by which the first is overdue
+        known.store(A, turns)
+        assert known.shared([*turns, 12345]) == 0
+
+
 def test_a_cache_that_is_cleared_is_empty_and_still_precise():
     known = Prefixes()
     known.store(A, [1, 2])
