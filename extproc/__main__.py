@@ -129,7 +129,7 @@ class Worker:
         self._load = partial(load_sources, secrets=reading[0], vocabularies=reading[1])
         self._last_good = LastGood(settings.state / "policy-in-force.json")
         self._known_pools = KnownPools(settings.state / KNOWN_POOLS)
-        self._begun = self._last_good.load(settings.policy, *reading, self._known_pools.has)
+        self._begun = self._last_good.load(settings.policy, *reading, self._known_pools)
         self._status = StatusFile.begin(
             settings.state / "run", settings.listen, settings.policy, self._begun.version
         )
@@ -175,6 +175,12 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._guard.begin()
+        async with asyncio.TaskGroup() as tasks:
+            agreeing = tasks.create_task(self._known_pools.agree(self._begun))
+            stopping = tasks.create_task(stop.wait())
+            await asyncio.wait({agreeing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            agreeing.cancel()
+            stopping.cancel()
         await self._server.start(self._settings.listen)
         log.info(Event.READY, listen=self._settings.listen, policy=self._begun.version)
         watch = Watch(

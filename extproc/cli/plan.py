@@ -9,6 +9,7 @@ from extproc.cli.layout import Layout
 from extproc.cli.local import plan_vllm
 from extproc.cli.preflight import UpError, check_address, check_port, find_envoy, find_valkey
 from extproc.cli.processes import Plan
+from extproc.counting.vocabulary import Vocabularies
 from extproc.policy.load import load, names_pools
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader
@@ -56,7 +57,7 @@ async def make_plan(
     if groups:
         write_policy(layout, groups)
         directories = (*directories, layout.policy)
-    policy = load(directories, SecretReader(inherited()))
+    policy = load(directories, SecretReader(inherited()), Vocabularies())
     plan = Plan(
         layout=layout,
         envoy=envoy,

@@ -35,6 +35,7 @@ from extproc.cli.processes import (
 )
 from extproc.cli.published import Published
 from extproc.cli.rotate import AccessLog
+from extproc.counting.vocabulary import Vocabularies
 from extproc.errors import PolicyError
 from extproc.policy.load import load_sources
 from extproc.policy.models import Policy
@@ -147,7 +148,10 @@ class Up:
                 self._policy,
                 self._swap,
                 self._reject,
-                partial(load_sources, secrets=SecretReader(inherited())),
+                # With all that workers read for it: what they refuse must change nothing here, either.
+                partial(
+                    load_sources, secrets=SecretReader(inherited()), vocabularies=Vocabularies()
+                ),
             )
             beside.append(tasks.create_task(reload.run(self._plan.policy_poll_s)))
             beside.append(tasks.create_task(self._access_log().keep()))

@@ -6,8 +6,9 @@ Without it, "a bad file changes nothing" would hold only until a worker dies.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -20,6 +21,18 @@ from extproc.policy.withdrawn import withdrawn
 from telemetry.logs import Event, EventLog
 
 log = EventLog(__name__)
+
+
+class Pools(Protocol):
+    """What the Envoy before us has."""
+
+    def has(self, policy: Policy, /) -> bool:
+        """Whether it has all of a policy's pools, where they are to lead."""
+        ...
+
+    def contradicts(self, policy: Policy, /) -> bool:
+        """Whether one of them leads elsewhere."""
+        ...
 
 
 class LastGood:
@@ -35,10 +48,10 @@ class LastGood:
         directories: Sequence[Path],
         secrets: SecretReader,
         vocabularies: Vocabularies | None = None,
-        may_serve: Callable[[Policy], bool] = lambda _policy: True,
+        pools: Pools | None = None,
     ) -> Policy:
-        """Load what is on disk or, when that cannot be served, what was served last. When it must wait, as
-        `may_serve` says, load what was served last, less what it takes away.
+        """Load what is on disk or, when that cannot be served, what was served last. When it must wait for its
+        pools, load what was served last, less what it takes away.
 
         Raises:
             PolicyError: Neither can.
@@ -51,10 +64,10 @@ class LastGood:
                 raise
             log.error(Event.POLICY_REJECTED, error=str(exc), serving="the last good one")
             return load_sources(kept, secrets, vocabularies)
-        if may_serve(policy):
+        if pools is None or pools.has(policy):
             return policy
         before = self._before(secrets, vocabularies)
-        if before is None or not may_serve(before):
+        if before is None or pools.contradicts(before):
             return policy
         log.warning(Event.POLICY_HELD_BACK, policy=policy.version, serving=before.version)
         return withdrawn(before, policy)

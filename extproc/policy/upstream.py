@@ -15,7 +15,8 @@ HostName = Annotated[
 ]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,1024}$")]
-Seconds = Annotated[FiniteFloat, Field(gt=0, le=3600)]
+Seconds = Annotated[FiniteFloat, Field(ge=0.001, le=3600)]
+"""From a millisecond on: tiny numbers would be written as 1e-05s, which is no Duration of protobuf."""
 
 KEY_HEADERS: Mapping[str, Literal["authorization", "x-api-key"]] = {
     "openai": "authorization",

@@ -1,43 +1,57 @@
 """What a new policy takes away, in force while the rest of it waits: a revoked key must not work on because a pool
 is late. Pure.
 
-What is left of the policy of before has its rules, and those identities that both policies have, each as the new one
-defines it: whether a change narrows need not be judged, and a key that was just rotated works as it will. So nobody is
-let in whom the new policy does not know, and nobody gets there sooner by being new.
+Credentials at once, rights with the rules. What is left of the policy of before has its rules, and those identities
+that both policies have: let in as the new one says (digests, expiry, networks, whose tokens are believed), with the
+rights that the old one gives them (groups, models, tenants), for groups mean nothing without their rules. So nobody may
+do under a mixture of the two what neither allows, a key that was just rotated works, and a credential that is wider in
+the new policy is so at once. Who may be somebody else now is left out: another tenant, project or user under the same
+id, other claims, a credential that was another's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from extproc.identity.keys import digest
 from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
 from extproc.policy.models import Policy
 
 LESS = "-"
 """Between two versions: `A-B` is A, less what B takes away. It is neither of them, so it bears neither's name: a row of
 the ledger that says A was judged by all of A. And it has no third part, however many policies have waited in the
-meantime: whoever is let in is defined as in B, under the rules of A."""
+meantime: whoever is let in has a credential of B, and rights of A."""
 
-Entry = TypeVar("Entry", bound=TenantPolicy | KeyPolicy | IssuerPolicy | ServicePolicy)
+Identity = TenantPolicy | KeyPolicy | IssuerPolicy | ServicePolicy
+Entry = TypeVar("Entry", bound=Identity)
+Join = Callable[[Entry, Entry], Entry | None]
 
 
 def withdrawn(before: Policy, now: Policy) -> Policy:
-    """Take from `before`, which is in force, the identities that `now` does not have, or not so; `before` itself when
-    there are none.
+    """Take from `before`, which is in force, the credentials that `now` does not have, or not so; `before` itself when
+    there are none. Both have their secrets.
 
-    What services and issuers name may be missing: they are refused when they act for it. A key needs its tenant and
-    project, or is left out. The sources are those of `before`: a worker that starts while the files are broken
-    serves that one whole.
+    What services and issuers name may be missing: they are refused when they act for it. The sources are those of
+    `before`: a worker that starts while the files are broken serves that one whole.
     """
-    tenants = [common(old, new) for old, new in pairs(before.tenants, now.tenants)]
-    projects = {tenant.name: tenant.projects for tenant in tenants}
-    keys = [key for _, key in pairs(before.keys, now.keys) if has_home(key, projects)]
+    salts = {before.salt, now.salt}
+    owners = {mark: title(each) for each in identities(before) for mark in marks(each, salts)}
+
+    def both(old: Sequence[Entry], new: Sequence[Entry], join: Join[Entry]) -> tuple[Entry, ...]:
+        there = {title(each): each for each in new}
+        found = ((each, there[title(each)]) for each in old if title(each) in there)
+        joined = (join(*pair) for pair in found if is_own(pair[1]))
+        return tuple(each for each in joined if each)
+
+    def is_own(new: Identity) -> bool:
+        return all(owners.get(mark, title(new)) == title(new) for mark in marks(new, salts))
+
     left = before.model_copy(
         update={
             "salt": now.salt,  # of the digests in the new definitions
-            "tenants": tuple(tenants),
-            "keys": tuple(keys),
-            "issuers": tuple(new for _, new in pairs(before.issuers, now.issuers)),
-            "services": tuple(new for _, new in pairs(before.services, now.services)),
+            "tenants": both(before.tenants, now.tenants, join_tenants),
+            "keys": both(before.keys, now.keys, join_keys),
+            "issuers": both(before.issuers, now.issuers, join_issuers),
+            "services": both(before.services, now.services, join_services),
         }
     )
     if not count_withdrawn(before, left):
@@ -55,36 +69,64 @@ def is_withdrawn(version: str, now: str = "") -> bool:
 def count_withdrawn(before: Policy, left: Policy) -> int:
     """How many identities of `before` are not there as they were. Under another salt no key is."""
     same = {
-        (type(each), name_of(each)): each
+        title(each): each
         for each in identities(left)
         if before.salt == left.salt or not isinstance(each, KeyPolicy | ServicePolicy)
     }
-    return sum(same.get((type(each), name_of(each))) != each for each in identities(before))
+    return sum(same.get(title(each)) != each for each in identities(before))
 
 
-def identities(policy: Policy) -> Iterable[TenantPolicy | KeyPolicy | IssuerPolicy | ServicePolicy]:
+def identities(policy: Policy) -> Iterable[Identity]:
     yield from policy.tenants
     yield from policy.keys
     yield from policy.issuers
     yield from policy.services
 
 
-def pairs(before: Sequence[Entry], now: Sequence[Entry]) -> Iterable[tuple[Entry, Entry]]:
-    """What both have, in the order of before."""
-    there = {name_of(each): each for each in now}
-    return ((each, there[name_of(each)]) for each in before if name_of(each) in there)
+def title(entry: Identity) -> tuple[type[Identity], str]:
+    """What makes it the same in two policies."""
+    return type(entry), entry.id if isinstance(entry, KeyPolicy) else entry.name
 
 
-def name_of(entry: TenantPolicy | KeyPolicy | IssuerPolicy | ServicePolicy) -> str:
-    return entry.id if isinstance(entry, KeyPolicy) else entry.name
+def marks(entry: Identity, salts: Iterable[str]) -> Iterable[str]:
+    """What credentials are known by: what was one's must not become another's with the rights of before. Of keys under
+    two salts nobody can tell."""
+    if isinstance(entry, KeyPolicy):
+        return (entry.digest, *(old.digest for old in entry.retiring))
+    if isinstance(entry, ServicePolicy):
+        return [digest(salt, entry.token.reveal()) for salt in salts]
+    return (entry.issuer,) if isinstance(entry, IssuerPolicy) else ()
 
 
-def common(before: TenantPolicy, now: TenantPolicy) -> TenantPolicy:
-    """The new definition, with the projects that it had: the rules in force know no others."""
+def join_tenants(before: TenantPolicy, now: TenantPolicy) -> TenantPolicy:
     projects = tuple(project for project in before.projects if project in now.projects)
-    return now.model_copy(update={"projects": projects})
+    return before.model_copy(update={"projects": projects})
 
 
-def has_home(key: KeyPolicy, projects: Mapping[str, Sequence[str]]) -> bool:
-    """Tell whether there is a tenant, and a project, that whatever it spends can be written down to."""
-    return key.tenant in projects and (not key.project or key.project in projects[key.tenant])
+def join_keys(before: KeyPolicy, now: KeyPolicy) -> KeyPolicy | None:
+    if (before.tenant, before.project, before.user) != (now.tenant, now.project, now.user):
+        return None
+    credential = {
+        "digest": now.digest,
+        "retiring": now.retiring,
+        "expires": now.expires,
+        "cidrs": now.cidrs,
+    }
+    return before.model_copy(update=credential)
+
+
+def join_issuers(before: IssuerPolicy, now: IssuerPolicy) -> IssuerPolicy | None:
+    if (before.claims, before.tenant) != (now.claims, now.tenant):
+        return None
+    # The other way round, so that whatever depends on `verified_by` comes from one and the same.
+    return now.model_copy(update={"models": before.models})
+
+
+def join_services(before: ServicePolicy, now: ServicePolicy) -> ServicePolicy:
+    if "*" in now.tenants:
+        tenants = before.tenants
+    elif "*" in before.tenants:
+        tenants = now.tenants
+    else:
+        tenants = tuple(tenant for tenant in before.tenants if tenant in now.tenants)
+    return before.model_copy(update={"tenants": tenants, "token": now.token})

@@ -38,6 +38,19 @@ class KnownPools:
         """Tell whether all of them are there now."""
         return not self._missing(policy)
 
+    def contradicts(self, policy: Policy) -> bool:
+        """Tell whether one of them leads elsewhere. Those that are not named may still be there: what is gone from the
+        policy goes last of all."""
+        return any(self._missing(policy).values())
+
+    async def agree(self, policy: Policy) -> None:
+        """Return when none of them leads elsewhere."""
+        if self.contradicts(policy):
+            missing = self._missing(policy)
+            log.warning(Event.POOLS_LATE, pools=sorted(name for name in missing if missing[name]))
+        while self.contradicts(policy):  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(LOOK_S)
+
     async def wait(self, policy: Policy) -> None:
         """Return when they are there. After `most_s` those that Envoy does not have at all are not waited for,
         for a policy is more than its pools."""

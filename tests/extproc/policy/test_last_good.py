@@ -73,13 +73,21 @@ def names_of(policy):
     return [tenant.name for tenant in policy.tenants]
 
 
-def load_unless(last_good, files, waiting):
-    """Policies with these tenants must wait."""
+class Pools:
+    """Those of policies with these tenants are missing, or lead elsewhere."""
 
-    def may_serve(policy):
-        return waiting.isdisjoint(names_of(policy))
+    def __init__(self, missing, elsewhere=()):
+        self.missing, self.elsewhere = set(missing), set(elsewhere)
 
-    return last_good.load([files], SecretReader({}), may_serve=may_serve)
+    def has(self, policy):
+        return (self.missing | self.elsewhere).isdisjoint(names_of(policy))
+
+    def contradicts(self, policy):
+        return not self.elsewhere.isdisjoint(names_of(policy))
+
+
+def load_unless(last_good, files, pools):
+    return last_good.load([files], SecretReader({}), pools=pools)
 
 
 def test_what_must_wait_is_not_served_by_who_starts_meanwhile(last_good, files, caplog):
@@ -89,15 +97,15 @@ def test_what_must_wait_is_not_served_by_who_starts_meanwhile(last_good, files, 
     last_good.keep(before)
     (files / "p.yaml").write_text("tenants: [{name: acme}, {name: new}]\n")
     now = load(last_good, files)
-    served = load_unless(last_good, files, {"new"})
+    served = load_unless(last_good, files, Pools({"new", "acme"}))
     assert (names_of(served), served.version) == (["acme"], f"{before.version}-{now.version}")
     assert [record.message for record in caplog.records] == ["policy_held_back"]
-    assert names_of(load_unless(last_good, files, set())) == ["acme", "new"]
+    assert names_of(load_unless(last_good, files, Pools({}))) == ["acme", "new"]
 
 
 @pytest.mark.parametrize("kept", [None, BAD, "tenants: [{name: old}]\n"])
 def test_it_is_served_where_nothing_better_is_there(last_good, files, tmp_path, kept):
     if kept:
         (tmp_path / "kept.json").write_bytes(msgspec.json.encode({"p.yaml": kept.encode()}))
-    served = load_unless(last_good, files, {"acme", "old"})
+    served = load_unless(last_good, files, Pools({"acme"}, {"old"}))
     assert names_of(served) == ["acme"]

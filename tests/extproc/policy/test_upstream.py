@@ -1,8 +1,11 @@
 """Where a service elsewhere is, as policies say it."""
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
+from dataplane import render
 from extproc.errors import PolicyError
 from extproc.policy.catalog import PoolPolicy
 from extproc.policy.models import Policy
@@ -47,12 +50,21 @@ def test_anthropic_has_a_key_header_and_a_version():
         ({"headers": {"X-Upper": "x"}}, "pattern"),
         ({"url": "http://h.example/v1", "sni": "x"}, "for https"),
         ({"dialect": "gemini"}, "anthropic"),
-        ({"connect_s": 0}, "greater than 0"),
+        ({"connect_s": 0}, "greater than or equal to 0.001"),
+        ({"silence_s": 1e-05}, "greater than or equal to 0.001"),
+        ({"connect_s": 3600.1}, "less than or equal to 3600"),
     ],
 )
 def test_what_is_wrong_is_said(wrong, said):
     with pytest.raises(ValidationError, match=said):
         UpstreamPolicy.model_validate(OPENAI | wrong)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.0015, 1, 3600])
+def test_times_are_written_as_protobuf_reads_them(seconds):
+    found = where(connect_s=seconds)
+    assert found.connect_s == seconds
+    assert re.fullmatch(r"[0-9]+(\.[0-9]{1,9})?s", render.seconds(found.connect_s))
 
 
 def pool(**members):

@@ -1,14 +1,16 @@
-"""Who is out at once, while the rest of a policy waits."""
+"""Who is out at once, while the rest of a policy waits, and what the others may do."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extproc.access import Asked, tell
 from extproc.identity.jwks import KeyRings
-from extproc.identity.keys import digest
+from extproc.identity.keys import Key, digest
+from extproc.policy.identities import IssuerPolicy, KeyPolicy, ServicePolicy, TenantPolicy
 from extproc.policy.models import Policy
 from extproc.policy.secrets import SecretReader, resolve
-from extproc.policy.tables import key_source, token_table
+from extproc.policy.tables import access_table, identity, key_source, token_table
 from extproc.policy.withdrawn import count_withdrawn, identities, is_withdrawn, withdrawn
 
 TOKENS = {"RAG": "token-of-the-rag-service", "OTHER": "another-one-that-is-as-long"}
@@ -47,6 +49,9 @@ def sections(made):
 
 ACME = {"name": "acme", "projects": ["red", "blue"]}
 GLOBEX = {"name": "globex"}
+UNTIL = "2026-01-01T00:00:00Z"
+RETIRING = [{"digest": digest("headgate", "sk-k"), "until": UNTIL}]
+ENVOYS = {name: given for name, given in issuer(verified_by="envoy").items() if name != "jwks"}
 
 
 @pytest.mark.parametrize(
@@ -58,27 +63,48 @@ GLOBEX = {"name": "globex"}
             {"keys": [key("o", "sk-o")]},
             {"keys": [key("o", "sk-o")]},
         ),
+        # Credentials are as the new policy says.
         *(
             ({"keys": [key()]}, {"keys": [changed]}, {"keys": [changed]})
             for changed in (
-                key(expires="2026-01-01T00:00:00Z"),
+                key(expires=UNTIL),
                 key(cidrs=["10.0.0.0/8"]),
-                key(models=[]),
-                key(project="red"),
                 key(secret="sk-new"),
-                key(groups=["staff"]),
+                key(secret="sk-new", retiring=RETIRING),
             )
         ),
-        # What it names is not there yet: it waits with it, and is not what it was.
+        # Rights come with the rules.
         (
-            {"keys": [key()]},
-            {"keys": [key(project="new")], "tenants": [ACME | {"projects": ["red", "new"]}]},
-            {"tenants": [ACME | {"projects": ["red"]}]},
+            {"keys": [key(groups=["staff"], models=[])]},
+            {"keys": [key(secret="sk-new", groups=["gold"])]},
+            {"keys": [key(secret="sk-new", groups=["staff"], models=[])]},
+        ),
+        # Who it belongs to now may be somebody else.
+        *(
+            ({"keys": [key()]}, {"keys": [key(**changed)], "tenants": [ACME, GLOBEX]}, {})
+            for changed in ({"project": "red"}, {"user": "ann"}, {"tenant": "globex"})
+        ),
+        # So may the holder of a secret that was another's: a swap would be one of rights.
+        (
+            {"keys": [key("1", "sk-1", groups=["gold"]), key("2", "sk-2")]},
+            {"keys": [key("1", "sk-2"), key("2", "sk-1", groups=["gold"])]},
+            {},
         ),
         (
-            {"keys": [key()]},
-            {"keys": [key(tenant="globex")], "tenants": [ACME, GLOBEX]},
+            {"services": [service(), service("agents", "OTHER")]},
+            {"services": [service(token="OTHER")], "salt": "another salt"},
             {},
+        ),
+        (
+            {"issuers": [issuer(), issuer("other")]},
+            {"issuers": [issuer(issuer="https://other.example.com")]},
+            {},
+        ),
+        # A project that is gone takes its keys with it, one that is new waits.
+        (
+            {"keys": [key(project="blue"), key("o", "sk-o")]},
+            {"keys": [key("o", "sk-o")], "tenants": [ACME | {"projects": ["red", "new"]}]},
+            {"keys": [key("o", "sk-o")], "tenants": [ACME | {"projects": ["red"]}]},
         ),
         # A tenant that is gone takes its keys with it; those of services find nobody to act for.
         (
@@ -87,9 +113,9 @@ GLOBEX = {"name": "globex"}
             {"keys": [key("o", "sk-o")]},
         ),
         (
-            {"tenants": [ACME | {"accepts_downgrade": True}]},
-            {"tenants": [ACME | {"projects": ["red"]}]},
-            {"tenants": [ACME | {"projects": ["red"]}]},
+            {"tenants": [ACME | {"region": "eu", "accepts_downgrade": True}]},
+            {"tenants": [ACME | {"region": "us", "projects": ["red"]}]},
+            {"tenants": [ACME | {"region": "eu", "accepts_downgrade": True, "projects": ["red"]}]},
         ),
         ({"services": [service()]}, {"services": [service("agents")]}, {}),
         (
@@ -97,11 +123,37 @@ GLOBEX = {"name": "globex"}
             {"services": [service(token="OTHER", tenants=["new"])], "tenants": [{"name": "new"}]},
             {"services": [service(token="OTHER", tenants=["new"])], "tenants": []},
         ),
+        *(
+            (
+                {"services": [service(tenants=old, groups=["staff"])], "tenants": [ACME, GLOBEX]},
+                {"services": [service(tenants=new)], "tenants": [ACME, GLOBEX]},
+                {"services": [service(tenants=left, groups=["staff"])], "tenants": [ACME, GLOBEX]},
+            )
+            for old, new, left in (
+                (["*"], ["acme"], ["acme"]),
+                (["globex", "acme"], ["acme"], ["acme"]),
+                (["globex"], ["acme"], []),
+            )
+        ),
         ({"issuers": [issuer()]}, {"issuers": [issuer("other")]}, {}),
+        *(
+            ({"issuers": [issuer()]}, {"issuers": [changed]}, {"issuers": [changed]})
+            for changed in (
+                issuer(audiences=["other"]),
+                issuer(algorithms=["RS256"]),
+                issuer(issuer="https://moved.example.com", leeway_s=0),
+                issuer(jwks={"url": "https://idp.example.com/keys"}),
+                ENVOYS,
+            )
+        ),
         (
-            {"issuers": [issuer()]},
+            {"issuers": [issuer(models=[])]},
             {"issuers": [issuer(audiences=["other"])]},
-            {"issuers": [issuer(audiences=["other"])]},
+            {"issuers": [issuer(audiences=["other"], models=[])]},
+        ),
+        *(
+            ({"issuers": [issuer()]}, {"issuers": [issuer(**changed)]}, {})
+            for changed in ({"claims": {"tenant": "team"}}, {"claims": {}, "tenant": "acme"})
         ),
         ({"keys": [key()]}, {"keys": [key()], "salt": "another salt"}, {"keys": [key()]}),
     ],
@@ -115,6 +167,8 @@ def test_what_is_left(before, now, left):
     assert found.salt == new.salt, "their digests are of this one"
     assert found.version == "a-b"
     assert count_withdrawn(old, found) >= 1
+    for each in identities(found):
+        assert type(each).model_validate(each.model_dump(exclude_unset=True))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +181,13 @@ def test_what_is_left(before, now, left):
             "services": [service("new", "OTHER"), service()],
             "issuers": [issuer("new"), issuer()],
         },
+        {
+            "tenants": [ACME | {"region": "eu"}],
+            "keys": [key(groups=["gold"], models=[])],
+            "services": [service(groups=["gold"])],
+            "issuers": [issuer(models=[])],
+        },
+        {"keys": [key()], "services": [service(tenants=["*", "acme"])], "issuers": [issuer()]},
     ],
 )
 def test_where_nothing_is_taken_away_all_stays_as_it_is(now):
@@ -159,52 +220,166 @@ def test_what_services_find_is_told_apart_by_their_tokens():
     assert withdrawn(before, now).services == now.services
 
 
-NAMES = st.sampled_from("abc")
+def admitted(policy, model):
+    """What the real tables say of whoever has the key's latest secret."""
+    found = [each for s in ("sk-new", "sk-k") if (each := find(policy, s))]
+    return [
+        access_table(policy).admits(key.identity, model)
+        and access_table(policy).find_veto(tell(key.identity, Asked("chat", model), 0.0)) is None
+        for key in found
+    ]
+
+
+def find(policy, secret):
+    source = key_source(policy)
+    return source.find(source.mark(secret))
+
+
+CATALOG = {
+    "pools": [{"name": "p", "endpoints": ["10.0.0.1:80"]}],
+    "models": [{"name": "small", "pool": "p"}, {"name": "big", "pool": "p"}],
+}
+
+
+def allow(*rights):
+    return {"allow": [{"groups": [group], "models": models} for group, models in rights]}
+
+
+BIG_IS_REFUSED = {"deny": [{"name": "d", "message": "no", "when": "request.model == 'big'"}]}
+
+
+@pytest.mark.parametrize("secret", ["sk-k", "sk-new"])
+@pytest.mark.parametrize(
+    ("old", "old_access", "new", "new_access"),
+    [
+        # It moves to a group that means more in the old rules.
+        (
+            {"groups": ["staff"]},
+            allow(("staff", ["small"]), ("gold", ["small", "big"])),
+            {"groups": ["gold"]},
+            allow(("gold", ["small"]), ("boss", ["big"])),
+        ),
+        # What its own entry forbade, the new rules forbid.
+        ({"models": ["small"]}, {}, {}, BIG_IS_REFUSED),
+    ],
+)
+def test_nobody_may_do_what_neither_policy_allows(old, old_access, new, new_access, secret):
+    before = policy("a", keys=[key(**old)], access=old_access, **CATALOG)
+    now = policy("b", keys=[key(secret=secret, **new)], access=new_access, **CATALOG)
+    left = withdrawn(before, now)
+    for each in (before, now, left):
+        assert admitted(each, "small") == [True]
+        assert admitted(each, "big") == [False]
+    assert find(left, secret)
+    assert secret == "sk-k" or not find(left, "sk-k")
+
+
+def test_each_member_belongs_to_one_side():
+    """A new one has to be given its side in `withdrawn`: is it a credential, or a right?"""
+    assert set(TenantPolicy.model_fields) == {"name", "projects", "region", "accepts_downgrade"}
+    assert set(KeyPolicy.model_fields) == {
+        *("id", "tenant", "project", "user"),
+        *("digest", "retiring", "expires", "cidrs"),
+        *("groups", "models"),
+    }
+    assert set(IssuerPolicy.model_fields) == {
+        *("name", "claims", "tenant"),
+        *("issuer", "audiences", "verified_by", "jwks", "algorithms", "leeway_s"),
+        "models",
+    }
+    assert set(ServicePolicy.model_fields) == {"name", "token", "tenants", "groups"}
+
+
+NAMES = st.sampled_from("ab")
+SECRETS = (*(f"sk-{name}" for name in "abc"), *TOKENS.values())
 
 
 @st.composite
 def policies(draw, version):
     """Anything valid, of few names: so they share some."""
-    projects = draw(st.dictionaries(NAMES, st.lists(NAMES, unique=True), min_size=1))
+    some = st.sets(NAMES).map(sorted)
+    projects = {"a": draw(some)} | draw(st.dictionaries(NAMES, some))
     homes = [{"tenant": t, "project": p} for t, ps in projects.items() for p in (None, *ps)]
-    ids = draw(st.lists(NAMES, unique=True))
-    salt = draw(st.sampled_from(["headgate", "another salt"]))
+    ids = sorted(draw(st.sets(NAMES, min_size=1)))
+    secrets = draw(st.permutations([f"sk-{name}" for name in "abc"]))
+    salt = draw(st.sampled_from(["headgate", "headgate", "another salt"]))
     who = st.one_of(st.just({"claims": {"tenant": "org"}}), st.just({"tenant": min(projects)}))
+    acts_for = st.sampled_from([["*"], *([name] for name in projects), sorted(projects)])
     return policy(
         version,
         salt=salt,
-        tenants=[{"name": t, "projects": ps} for t, ps in projects.items()],
+        pools=[{"name": "p", "endpoints": ["10.0.0.1:80"]}],
+        models=[{"name": name, "pool": "p"} for name in "ab"],
+        tenants=[{"name": t, "projects": ps, "region": draw(NAMES)} for t, ps in projects.items()],
         keys=[
-            key(id_, **draw(st.sampled_from(homes)))
-            | {"digest": digest(salt, f"sk-{id_}-{draw(NAMES)}")}
-            for id_ in ids
+            key(id_, groups=draw(some), models=draw(some), **draw(st.sampled_from(homes)))
+            | {"digest": digest(salt, secret), "cidrs": draw(st.sampled_from([[], ["10.0.0.0/8"]]))}
+            for id_, secret in zip(ids, secrets, strict=False)
         ],
         issuers=[
-            issuer(n, **{"claims": {}} | draw(who)) for n in draw(st.lists(NAMES, unique=True))
+            issuer(n, models=draw(some), **{"claims": {}} | draw(who))
+            | {"issuer": f"https://{at}.example.com"}
+            for n, at in zip(ids, draw(st.permutations("abc")), strict=False)
         ],
         services=[
-            service(n, t, tenants=[max(projects)])
-            for n, t in zip(draw(st.lists(NAMES, unique=True, max_size=2)), TOKENS, strict=False)
+            service(n, t, tenants=draw(acts_for), groups=draw(some))
+            for n, t in zip(ids, draw(st.permutations(sorted(TOKENS))), strict=False)
         ],
     )
 
 
+def rights(policy):
+    """What each entry that has a secret stands for, by its name."""
+    known = {tenant.name: tenant.region for tenant in policy.tenants}
+    services = {
+        f"service {each.name}": (
+            {*each.groups},
+            set(known if "*" in each.tenants else each.tenants),
+        )
+        for each in policy.services
+    }
+    return {each.id: identity(each, known[each.tenant]) for each in policy.keys} | services
+
+
+def named(found):
+    return found.identity.key_id if isinstance(found, Key) else f"service {found.name}"
+
+
 @given(policies("a"), policies("b"), policies("c"))
-def test_nobody_is_let_in_whom_one_of_them_does_not_know(before, now, later):
+def test_who_is_let_in_has_a_credential_of_the_new_one_and_rights_of_the_old(before, now, later):
     left = withdrawn(before, now)
     for whole, narrowed, new in ((before, left, now), (left, withdrawn(left, later), later)):
-        # All of it stands for itself: what filters look things up in can be made of it.
-        found, wanted = key_source(narrowed), key_source(new)
-        token_table(narrowed, KeyRings())
-        for secret in (*(f"sk-{i}-{n}" for i in "abc" for n in "abc"), *TOKENS.values()):
-            who = found.find(found.mark(secret))
-            assert who is None or who == wanted.find(wanted.mark(secret))
-        assert {each.name for each in narrowed.issuers} <= {each.name for each in before.issuers}
-        assert set(narrowed.issuers) <= set(new.issuers)
+        token_table(narrowed, KeyRings())  # all of it stands for itself
+        for secret in SECRETS:
+            who, wanted, had = (find(each, secret) for each in (narrowed, new, whole))
+            if who is None:
+                continue
+            assert named(who) == named(wanted)
+            assert whole.salt != new.salt or had is None or named(had) == named(who)
+            if isinstance(who, Key):
+                assert who.identity == rights(whole)[named(who)]
+                assert (who.until_s, who.networks) == (wanted.until_s, wanted.networks)
+                old, other = who.identity, wanted.identity
+                assert (old.tenant, old.project) == (other.tenant, other.project)
+            else:
+                groups, tenants = rights(whole)[named(who)]
+                acts_for = who.tenants & narrowed.projects().keys()  # others are not there
+                assert who.groups == groups
+                assert acts_for == tenants & wanted.tenants & narrowed.projects().keys()
+        check_issuers(whole, narrowed, new)
         for name, projects in narrowed.projects().items():
-            assert projects <= before.projects()[name] & new.projects()[name]
+            assert projects <= whole.projects()[name] & new.projects()[name]
         assert withdrawn(narrowed, new) is narrowed
         assert (narrowed is whole) == (count_withdrawn(whole, narrowed) == 0)
+
+
+def check_issuers(whole, narrowed, new):
+    had, wanted = ({each.name: each for each in p.issuers} for p in (whole, new))
+    for each in narrowed.issuers:
+        old = had[each.name]
+        assert (each.models, each.claims, each.tenant) == (old.models, old.claims, old.tenant)
+        assert each == wanted[each.name].model_copy(update={"models": old.models})
+        assert old.issuer == each.issuer or each.issuer not in {it.issuer for it in whole.issuers}
 
 
 @given(policies("a"), policies("b"))

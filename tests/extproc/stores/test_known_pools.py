@@ -69,3 +69,16 @@ def test_the_file(path):
     path.write_text(json.dumps(ALL))
     assert read(path) == ALL
     assert {pool.name: place_of(pool) for pool in POLICY.pools} == ALL
+
+
+@pytest.mark.parametrize(
+    ("known", "contradicts"), [({}, False), ({"a": ""}, False), (ALL, False), (MOVED, True)]
+)
+async def test_what_is_missing_contradicts_nothing(path, known, contradicts):
+    path.write_text(json.dumps(known))
+    assert KnownPools(path).contradicts(POLICY) is contradicts
+    agreeing = asyncio.ensure_future(KnownPools(path).agree(POLICY))
+    await asyncio.sleep(0.1)
+    assert agreeing.done() is not contradicts
+    path.write_text(json.dumps(ALL))
+    await asyncio.wait_for(agreeing, GUARD_S)
