@@ -27,7 +27,7 @@ types: .venv/.stamp
 test-unit: .venv/.stamp .tools/.stamp ## unit tests; for the lines they miss: .venv/bin/coverage report --skip-covered
 	$(BIN)/python -m pytest -q -n 3 -m "not vllm and not long" --ignore=tests/e2e --cov --cov-fail-under=95 --cov-report=
 
-test-deep: .venv/.stamp .tools/.stamp ## unit tests with 1000 examples for each property, new ones each time, instead of the same 25
+test-deep: .venv/.stamp .tools/.stamp ## unit tests with new examples each time, and 1000 where a test names no number (25 otherwise)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n 2 -m "not vllm" --ignore=tests/e2e
 
 test-e2e: .venv/.stamp .tools/.stamp ## through real Envoy, with the real SDK

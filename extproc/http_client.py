@@ -19,8 +19,8 @@ class LongAnswerError(AnswerError):
 
 
 class HttpClient:
-    """One connection pool, opened by the first question because most workers never ask one. The worker
-    closes it. Keeps no cookies and follows no redirects."""
+    """One connection pool, opened by the first question because most workers never ask one, and again by one
+    after its end. The worker closes it. Keeps no cookies and follows no redirects."""
 
     HEADERS: ClassVar[Mapping[str, str]] = {**JSON, "accept-encoding": "identity"}
     """Of each question."""

@@ -138,7 +138,7 @@ class Settler:
             self._batch = self._read()
         batch = self._batch
         if self._doubt is None or not self._was_committed(self._doubt):
-            self._settle(batch)
+            self._settle(batch, is_old=is_old)
         self._batch = None
         if batch.caught_up:
             self.settled_until_s = self._reading_s
@@ -193,13 +193,13 @@ class Settler:
             self._metrics.log_lines_bad.add(source, amount=lines)
             _log.warning(Event.LINES_BAD, source=source, lines=lines)
 
-    def _settle(self, batch: _Batch) -> None:
+    def _settle(self, batch: _Batch, *, is_old: bool) -> None:
         now_s = self._clock()
         booked = self._ledger.rows(unknown_keys(batch.seen, self._open))
         rows = {key: entry.row for key, entry in booked.items()}
         planned = plan(batch.seen, self._open, rows, now_s)
         keeps_house = batch.caught_up and abs(now_s - self._kept_house_at_s) >= HOUSEKEEPING_S
-        if keeps_house:
+        if keeps_house and not is_old:
             expire(planned, self._open, now_s, self._lease_s)
         replaced = {key: entry for key, entry in booked.items() if key in planned.rows}
         attempt = _Attempt(batch, planned, len(replaced), keeps_house, now_s)

@@ -12,6 +12,7 @@
     waiting.py     those who wait in one worker; patience.py is how long they may
     breaker.py     when to leave alone what does not answer; degraded.py what is said then, and
                    backlog.py what is sent afterwards
+    slices.py      more of a reservation, as a watched answer goes on
 
 The algorithms are pure: state and moment in, state and judgement out. Who runs them, in `stores/`:
 

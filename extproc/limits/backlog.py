@@ -1,4 +1,4 @@
-"""What was missed while the shared counters could not be reached, until they have heard of it. Pure.
+"""What was missed while the shared counters could not be reached, until they have heard of it.
 
 Order does not matter: all of it goes under settle keys, which make it count once, however often and
 however late it is sent.

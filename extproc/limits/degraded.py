@@ -1,4 +1,5 @@
-"""Verdicts while the shared counters cannot be reached: what each limit's `on_fault` makes of it."""
+"""While the shared counters cannot be reached: what each limit's `on_fault` makes of it, and the counting that this
+process does alone."""
 
 from collections.abc import Sequence
 

@@ -133,7 +133,7 @@ steps = st.lists(st.sampled_from(STEPS), max_size=40)
 @settings(max_examples=100, deadline=None)
 @given(steps=steps)
 @example(["log", "truncate", "log", "truncate"])
-@example(["log", "log", "log", "down", "truncate", "log", "full", "truncate"])
+@example(["log", "log", "log", "down", "truncate", "log", "up", "truncate"])
 def test_in_memory(tmp_path_factory, steps):
     ledger = MemoryLedger()
     Script(Process(tmp_path_factory.mktemp("state"), ledger)).play(steps)

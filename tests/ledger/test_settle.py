@@ -367,3 +367,25 @@ def test_it_tells_until_when_everything_is_settled(process):
     assert process.settler.settled_until_s == first_s + 5
     process.settler.step()
     assert process.settler.settled_until_s == first_s + 10
+
+
+def test_who_is_vouched_for_while_the_ledger_is_down_is_not_given_up(tmp_path):
+    """What was read before it went down says nothing of who has lived since."""
+    process = Process(tmp_path)
+    process.record(entry("s1"))
+    process.settler.step()
+    process.write(end("other"))
+    process.ledger.down = True
+    for _ in range(8):
+        assert process.settler.step() is Pace.BLOCKED
+        process.clock.now_s += 10
+        process.write(periodic("s1"))
+    process.ledger.down = False
+    while process.settler.step() is not Pace.CAUGHT_UP:
+        pass
+    assert list(process.ledger.open_requests()) == ["s1"]
+    process.write(end("s1"))
+    process.settler.step()
+    assert not process.rows["s1"].unsettled
+    assert process.metric("ledger_corrections_total") == 0
+    process.settler.close()

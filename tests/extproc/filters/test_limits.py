@@ -210,6 +210,31 @@ async def test_an_answer_that_is_watched_is_reserved_slice_by_slice():
     assert request.witness()["sliced"] is True
 
 
+class Noting(MemoryCounters):
+    """Tells what was asked to be settled."""
+
+    def __init__(self, clock_us):
+        super().__init__(clock_us)
+        self.keys = []
+
+    async def settle(self, key, spent, **more):
+        self.keys.append(key)
+        return await super().settle(key, spent, **more)
+
+
+async def test_as_many_slices_are_looked_for_as_the_answer_may_have_taken():
+    """One of them may be unknown, where the counters were away for a while."""
+    desk = Desk(TPM, **STOPPING)
+    counters = Noting(lambda: desk.now_us)
+    reaches = [Reach(limit=desk.limits[0], per=("tenant",), **STOPPING)]
+    desk.filter = Limits(reaches, counters, desk.meter, clock=lambda: 1.8e9)
+    asked = desk.request(stream=True, prompt=100, likely=50, most=2000)
+    request = await desk.filter.decide(shown(asked))
+    await desk.end(request, prompt_tokens=100, completion_tokens=600)
+    key = request.settle_key
+    assert counters.keys == [key, *(f"{key}+{number}" for number in (1, 2, 3, 4))]
+
+
 @pytest.mark.parametrize(
     ("end", "left"),
     [
