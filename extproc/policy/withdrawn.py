@@ -2,11 +2,11 @@
 is late. Pure.
 
 Credentials at once, rights with the rules. What is left of the policy of before has its rules, and those identities
-that both policies have: let in as the new one says (digests, expiry, networks, whose tokens are believed), with the
-rights that the old one gives them (groups, models, tenants), for groups mean nothing without their rules. So nobody may
-do under a mixture of the two what neither allows, a key that was just rotated works, and a credential that is wider in
-the new policy is so at once. Who may be somebody else now is left out: another tenant, project or user under the same
-id, other claims, a credential that was another's.
+that both policies have: let in as the new one says (digests, expiry, networks, an issuer's keys), with the rights that
+the old one gives them (groups, models, tenants), for groups mean nothing without their rules. So no entry may do by
+groups of one and rules of the other what neither allows, a key that was just rotated works, and a credential that is
+wider in the new policy is so at once. Who may be somebody else now is left out: another tenant, project or user under
+the same id, another issuer or other claims, audiences that only one of them has, a credential that was another's.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +39,7 @@ def withdrawn(before: Policy, now: Policy) -> Policy:
     def both(old: Sequence[Entry], new: Sequence[Entry], join: Join[Entry]) -> tuple[Entry, ...]:
         there = {title(each): each for each in new}
         found = ((each, there[title(each)]) for each in old if title(each) in there)
-        joined = (join(*pair) for pair in found if is_own(pair[1]))
+        joined = (a if a == b else join(a, b) for a, b in found if is_own(b))
         return tuple(each for each in joined if each)
 
     def is_own(new: Identity) -> bool:
@@ -116,10 +116,12 @@ def join_keys(before: KeyPolicy, now: KeyPolicy) -> KeyPolicy | None:
 
 
 def join_issuers(before: IssuerPolicy, now: IssuerPolicy) -> IssuerPolicy | None:
-    if (before.claims, before.tenant) != (now.claims, now.tenant):
+    audiences = tuple(each for each in before.audiences if each in now.audiences)
+    who = [(each.issuer, each.claims, each.tenant) for each in (before, now)]
+    if who[0] != who[1] or not audiences:
         return None
     # The other way round, so that whatever depends on `verified_by` comes from one and the same.
-    return now.model_copy(update={"models": before.models})
+    return now.model_copy(update={"models": before.models, "audiences": audiences})
 
 
 def join_services(before: ServicePolicy, now: ServicePolicy) -> ServicePolicy:

@@ -139,21 +139,25 @@ ENVOYS = {name: given for name, given in issuer(verified_by="envoy").items() if 
         *(
             ({"issuers": [issuer()]}, {"issuers": [changed]}, {"issuers": [changed]})
             for changed in (
-                issuer(audiences=["other"]),
                 issuer(algorithms=["RS256"]),
-                issuer(issuer="https://moved.example.com", leeway_s=0),
+                issuer(leeway_s=0),
                 issuer(jwks={"url": "https://idp.example.com/keys"}),
                 ENVOYS,
             )
         ),
         (
-            {"issuers": [issuer(models=[])]},
-            {"issuers": [issuer(audiences=["other"])]},
-            {"issuers": [issuer(audiences=["other"], models=[])]},
+            {"issuers": [issuer(audiences=["llm", "old"], models=[])]},
+            {"issuers": [issuer(audiences=["new", "llm"])]},
+            {"issuers": [issuer(audiences=["llm"], models=[])]},
         ),
         *(
             ({"issuers": [issuer()]}, {"issuers": [issuer(**changed)]}, {})
-            for changed in ({"claims": {"tenant": "team"}}, {"claims": {}, "tenant": "acme"})
+            for changed in (
+                {"claims": {"tenant": "team"}},
+                {"claims": {}, "tenant": "acme"},
+                {"issuer": "https://moved.example.com"},
+                {"audiences": ["other"]},
+            )
         ),
         ({"keys": [key()]}, {"keys": [key()], "salt": "another salt"}, {"keys": [key()]}),
     ],
