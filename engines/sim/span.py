@@ -41,7 +41,10 @@ class Span(msgspec.Struct, gc=False):
         half = self.grow * self.read_s / 2
         # passed = steps * (first - half) + steps * steps * half, in the form that does not cancel
         middle = first_s - half
-        guess = int(2 * passed_s / (middle + sqrt(middle * middle + 4 * half * passed_s)))
+        below = middle + sqrt(middle * middle + 4 * half * passed_s)
+        guess = (
+            int(2 * passed_s / below) if below > 0 else 0
+        )  # at once, and a first step without a context
         steps = min(max(guess, 0), self.steps)
         while steps < self.steps and self.end_s(steps + 1) <= now_s:
             steps += 1

@@ -2,7 +2,7 @@ from itertools import accumulate
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines.sim.span import Span
@@ -29,6 +29,7 @@ def test_the_formula_is_the_sum_of_its_steps(span: Span):
 
 
 @given(span=SPANS, share=st.floats(0, 1))
+@example(span=Span(0.0, 0, 1, 0.0001, 0.001, 0, 1), share=0.0)
 def test_as_many_steps_are_done_as_have_ended(span: Span, share: float):
     now_s = span.start_s + share * (span.last_s - span.start_s)
     done = span.done_by(now_s)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -39,11 +40,18 @@ def rows(questions, **more):
 async def test_another_worker_finds_it(questions, milvus):
     await keep(questions, question(1))
     other = questions_at(milvus.url)
-    with pytest.raises(QuestionsFaultError, match="not there yet"):
-        await keys(other, question(1))
+    with suppress(QuestionsFaultError):  # it connects beside the question, which is rarely as slow
+        assert await keys(other, question(1)) == ["acme:m:1"]
     await other.prepare(DIMS)
     assert await keys(other, question(1)) == ["acme:m:1"]
     other._line.close()
+
+
+async def test_who_asks_does_not_wait_for_a_connection():
+    nowhere = questions_at("http://127.0.0.1:9")
+    with pytest.raises(QuestionsFaultError, match="not there yet"):
+        await keys(nowhere, question(1))
+    nowhere._line.close()
 
 
 async def test_vectors_of_another_model_meet_nothing(questions, milvus):
