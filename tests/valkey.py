@@ -111,10 +111,3 @@ class Valkey:
             except OSError:
                 pass
             time.sleep(0.005)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,6 +3,7 @@
 import fcntl
 import ipaddress
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Generator
@@ -10,6 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from extproc.cli.layout import Layout
+
+PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to outgoing connections (`ip_local_port_range`, from 32768): those are taken again and
+again while a process starts that was told to listen on one."""
 
 
 class UpError(Exception):
@@ -78,11 +83,18 @@ def check_port(address: str, port: int, flag: str) -> None:
 
 
 def free_port() -> int:
-    """Find a port nobody listens on now. Another process may take it first; then we say so."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port of `PORTS` nobody listens on now. Another process may take it first; then we say so.
+
+    Raises: UpError when a hundred of them are taken."""
+    for _ in range(100):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise UpError(f"No free port was found between {PORTS.start} and {PORTS.stop}.")
 
 
 @contextmanager

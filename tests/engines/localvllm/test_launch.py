@@ -1,6 +1,5 @@
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from engines.localvllm.launch import (
     running,
     wait_ready,
 )
+from extproc.cli.preflight import free_port
 
 STAND_IN = """
 import http.server, pathlib, subprocess, sys
@@ -39,12 +39,6 @@ http.server.HTTPServer(("127.0.0.1", port), Health).serve_forever()
 @dataclass
 class Running:
     returncode: int | None = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def alive(pid: int) -> bool:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from extproc.cli.preflight import free_port
 from extproc.errors import CountersFaultError
 from extproc.limits import backlog
 from extproc.limits.base import Charge, Settlement, Ticket, find_places
@@ -15,7 +16,7 @@ from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.counters_redis import open_counters
 from tests.extproc.stores.limits import Clock, ask, budget, leaky, semaphore, used, window
 from tests.extproc.stores.road import road_to
-from tests.valkey import Valkey, free_port
+from tests.valkey import Valkey
 
 GUARD_S = 10.0
 PROBE_S = 0.02

@@ -5,12 +5,13 @@ import ssl
 
 import pytest
 
+from extproc.cli.preflight import free_port
 from extproc.errors import CountersFaultError
 from extproc.stores.redis_address import Address, read_url
 from extproc.stores.redis_line import Line, connect, open_line
 from tests.extproc.stores.road import tls_road_to
 from tests.issuer import make_certificate
-from tests.valkey import Valkey, free_port
+from tests.valkey import Valkey
 
 GUARD_S = 10.0
 
