@@ -130,6 +130,7 @@ def engines(count):
     try:
         for endpoint in endpoints:
             wait_for(lambda at=endpoint: answers(f"http://{at}/health"), what="an engine")
+        assert [process.poll() for process in started] == [None] * count, "another has their port"
         yield endpoints
     finally:
         for process in started:
