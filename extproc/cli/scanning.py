@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
@@ -29,8 +29,12 @@ PAGE = 500
 """Rows, and names of keys, that are fetched at once."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 GZIP = b"\x1f\x8b"
-STREAM_ID = re.compile(r'(?<=,"StreamId":")[0-9]{1,20}(?="\])')
-"""In what Envoy logs: a number made up by chance, so one in a hundred is the number of a card."""
+MADE_UP = re.compile(
+    r'(?<=,"StreamId":")[0-9]{1,20}(?="\])'
+    r"|(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?![0-9a-f-])"
+)
+"""Numbers of streams in what Envoy logs, and random UUIDs (RFC 9562 5.4), which are what it names requests by: made up by
+chance, so one in a hundred of the former is the number of a card, and one in a thousand of the latter that of a phone."""
 
 
 class UnreadError(Exception):
@@ -74,7 +78,7 @@ def read_file(path: Path, where: str, report: Report) -> Iterator[Piece]:
                 report.skipped.append(where)
                 return
             report.read["files"] += 1
-            yield from windows(where, map(without_ids, decode(first, chunks)))
+            yield from pieces(where, decode(first, chunks))
         except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
             raise UnreadError(f"is damaged: {exc}") from None
 
@@ -95,9 +99,10 @@ def read_chunks(
             return
 
 
-def without_ids(text: str) -> str:
-    """Leave nothing of Envoy's own numbers but their length."""
-    return STREAM_ID.sub(lambda found: "-" * len(found[0]), text)
+def pieces(where: str, chunks: Iterable[str], name: str = "") -> Iterator[Piece]:
+    """Cut it up, with nothing left of numbers that were made up but their length."""
+    made = (MADE_UP.sub(lambda found: "-" * len(found[0]), chunk) for chunk in chunks)
+    return windows(where, made, name)
 
 
 def decode(first: bytes, rest: Iterator[bytes]) -> Iterator[str]:
@@ -127,7 +132,7 @@ def read_database(database: Database, report: Report, scanner: Scanner) -> Itera
                     if text := write_value(value):
                         report.read["bytes"] += len(text)
                         where = f"{table.name}[{known}].{column}"
-                        yield from windows(where, [text], column)
+                        yield from pieces(where, [text], column)
 
 
 def write_value(value: object) -> str:
@@ -156,7 +161,7 @@ async def read_keys(
                 yield [Piece(f"{where} (its name)", name)]
                 async for chunk in read_key(line, key):
                     report.read["bytes"] += len(chunk)
-                    yield list(windows(where, [chunk.decode("utf-8", "replace")]))
+                    yield list(pieces(where, [chunk.decode("utf-8", "replace")]))
         if cursor == b"0":
             return
 
