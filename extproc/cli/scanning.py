@@ -34,7 +34,7 @@ MADE_UP = re.compile(
     r"|(?<![0-9a-f-])[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?![0-9a-f-])"
 )
 """Numbers of streams in what Envoy logs, and random UUIDs (RFC 9562 5.4), which are what it names requests by: made up by
-chance, so one in a hundred of the former is the number of a card, and one in a thousand of the latter that of a phone."""
+chance, so one in a hundred of the former is the number of a card, and one in four thousand of the latter that of a phone."""
 
 
 class UnreadError(Exception):

@@ -22,7 +22,7 @@ MEMBER = "cache_salt"
 MOST_CHARS = 1024
 """Of a client's own salt."""
 MOST_KEPT = 4_096
-"""Salts that are kept made, of those who asked last: 1 MB. Making one costs 1.5 us, but at a hundred requests a
+"""Salts that are kept made, of those who asked last: 1 MB. Making one costs 2 us, but at a hundred requests a
 second 40, for by then others have used the processor's caches. Those mixed with a client's own are not kept."""
 
 

@@ -49,7 +49,7 @@ def test_numbers_that_envoy_makes_up_are_no_cards(tmp_path):
 
 
 def test_names_of_requests_are_no_phones(tmp_path):
-    """Found by chance in one of a thousand random UUIDs: digits between dashes."""
+    """Found by chance in one of four thousand random UUIDs: digits between dashes."""
     log, phone = tmp_path / "access.jsonl", "13800138000"
     name = "0b7c1f9e-0755-4138-8000-a1b2c3d4e5f6"
     log.write_text(f'{{"request_id":"{name}"}}\n{{"request_id":"415-555-2671"}}\n')
