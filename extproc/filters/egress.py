@@ -24,7 +24,8 @@ from extproc.policy.catalog import ParameterRule
 from extproc.ports import EngineView
 from extproc.request import Fact, Identity, Model, Operation, Prompt, Request
 from extproc.safety.egress import Gate
-from extproc.safety.pii.engine import FloodError, shipped
+from extproc.safety.expressions import FloodError
+from extproc.safety.pii.engine import shipped
 from extproc.safety.pii.own import Own
 
 

@@ -33,10 +33,10 @@ from extproc.request import (
     Request,
     Scalar,
 )
+from extproc.safety.expressions import FloodError
 from extproc.safety.moderation.answer import Moderated
 from extproc.safety.moderation.panel import Bench, Panel, Service, find_block
 from extproc.safety.moderation.rules import Hit, Moderator, UnjudgedError, Where
-from extproc.safety.moderation.words import FloodError
 from extproc.safety.scope import tenant_rules
 from telemetry.logs import Event, EventLog
 

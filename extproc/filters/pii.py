@@ -25,8 +25,9 @@ from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
 from extproc.filters.texts import read_texts
 from extproc.ports import Detector, PiiMeter
 from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
+from extproc.safety.expressions import FloodError
 from extproc.safety.masked import Masked
-from extproc.safety.pii.engine import Engine, FloodError, Said
+from extproc.safety.pii.engine import Engine, Said
 from extproc.safety.pii.finding import Finding
 from extproc.safety.pii.judge import (
     Counts,

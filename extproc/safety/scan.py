@@ -13,7 +13,8 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from extproc.safety.pii.engine import Engine, FloodError, Said
+from extproc.safety.expressions import FloodError
+from extproc.safety.pii.engine import Engine, Said
 from extproc.safety.pii.finding import Finding, resolve
 from extproc.safety.pii.mask import name_of, replace
 from extproc.safety.pii.own import Own

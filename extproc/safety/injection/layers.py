@@ -18,6 +18,8 @@ import hyperscan
 import msgspec
 import re2
 
+from extproc.safety.expressions import Expressions
+
 MOST_DEPTH = 2
 MOST_PIECES = 64
 """Of each encoding, in a text."""
@@ -89,10 +91,8 @@ class Layers:
 
     def __init__(self) -> None:
         self._names = list(TRACES)
-        self._database = hyperscan.Database()
         once = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
-        self._database.compile(expressions=list(TRACES.values()), flags=[once] * len(TRACES))
-        self._scratches: list[hyperscan.Scratch] = []
+        self._traces = Expressions(list(TRACES.values()), [once] * len(TRACES))
 
     def find(self, text: str, shown: str) -> list[Layer]:
         raw = text.encode(errors="replace")
@@ -112,13 +112,7 @@ class Layers:
         def note(index: int, _start: int, _end: int, _flags: int, _: object) -> None:
             seen.add(index)
 
-        scratch = self._scratches.pop() if self._scratches else hyperscan.Scratch(self._database)
-        try:
-            self._database.scan(raw, match_event_handler=note, scratch=scratch)
-        except hyperscan.ScanTerminated:  # by itself, once all there is has been seen
-            pass
-        finally:
-            self._scratches.append(scratch)
+        self._traces.scan(raw, note)
         return frozenset(self._names[index] for index in seen)
 
 

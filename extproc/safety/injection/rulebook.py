@@ -12,6 +12,7 @@ import msgspec
 import re2
 
 from extproc.dialects.textual import Speaker
+from extproc.safety.expressions import Expressions
 from extproc.safety.injection.atoms import write_atoms
 from extproc.safety.injection.rules import (
     Cue,
@@ -84,11 +85,7 @@ class Scanner:
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         """Raises: hyperscan.error."""
         self.patterns = patterns
-        self._database = hyperscan.Database() if patterns else None
-        if self._database is not None:
-            expressions, ids, flags = write_database(patterns)
-            self._database.compile(expressions=expressions, ids=ids, flags=flags)
-        self._scratches: list[hyperscan.Scratch] = []
+        self._atoms = Expressions(*write_expressions(patterns)) if patterns else None
 
     def find(self, raw: bytes, speaker: Speaker) -> Iterator[Hit]:
         """Find all that concerns this speaker, in the order of windows. What stands in two comes once."""
@@ -122,26 +119,20 @@ class Scanner:
 
     def candidates(self, block: bytes) -> list[int]:
         """Say which patterns may be there, by index."""
-        if self._database is None:
+        if self._atoms is None:
             return []
         seen: list[int] = []
 
         def note(index: int, _start: int, _end: int, _flags: int, _: object) -> None:
             seen.append(index)
 
-        scratch = self._scratches.pop() if self._scratches else hyperscan.Scratch(self._database)
-        try:
-            self._database.scan(block, match_event_handler=note, scratch=scratch)
-        except hyperscan.ScanTerminated:  # by itself, once all there is has been seen
-            pass
-        finally:
-            self._scratches.append(scratch)
+        self._atoms.scan(block, note)
         return sorted(seen)
 
 
-def write_database(patterns: Sequence[Pattern]) -> tuple[list[bytes], list[int], list[int]]:
-    """Write what hyperscan is to look for: the atoms, silently, and for each pattern, by its index, that
-    all of its atoms are there."""
+def write_expressions(patterns: Sequence[Pattern]) -> tuple[list[bytes], list[int], list[int]]:
+    """Write what is looked for, as `Expressions` takes it: the atoms, silently, and for each pattern, by its
+    index, that all of its atoms are there."""
     expressions: list[bytes] = []
     ids: list[int] = []
     flags: list[int] = []
@@ -164,7 +155,7 @@ def write_database(patterns: Sequence[Pattern]) -> tuple[list[bytes], list[int],
             expressions.append(pattern.expression.encode())
             once = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_PREFILTER
             flags.append(once | hyperscan.HS_FLAG_DOTALL | utf8(pattern.expression))
-    return expressions, ids, flags
+    return expressions, flags, ids
 
 
 def utf8(expression: str) -> int:

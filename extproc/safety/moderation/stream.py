@@ -24,11 +24,12 @@ from extproc.dialects.ending import Document, Ending, members
 from extproc.dialects.sse import Event, Splitter
 from extproc.filter import BodyTransform
 from extproc.request import Kind
+from extproc.safety.expressions import FloodError
 from extproc.safety.moderation.hold import Held, Hold, weigh
 from extproc.safety.moderation.panel import Bench, find_block
 from extproc.safety.moderation.rules import Hit, UnjudgedError
 from extproc.safety.moderation.whole import UNJUDGED, find_strings
-from extproc.safety.moderation.words import FloodError, Match, Reader
+from extproc.safety.moderation.words import Match, Reader
 
 BEFORE_CHARS = 400
 """Of what went out, which services see again before the next window: some sentences."""

@@ -15,9 +15,10 @@ from extproc.dialects.ending import Document, members
 from extproc.errors import Reason, body
 from extproc.filter import BodyTransform
 from extproc.request import Kind
+from extproc.safety.expressions import FloodError
 from extproc.safety.moderation.panel import Bench, find_block
 from extproc.safety.moderation.rules import Hit, UnjudgedError
-from extproc.safety.moderation.words import FloodError, unescape
+from extproc.safety.moderation.words import unescape
 
 MOST_BYTES = 8 * 1024 * 1024
 """Of an answer that is held. A longer one is filtered unseen."""

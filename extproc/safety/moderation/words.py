@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-import hyperscan
 import msgspec
 
 from extproc.safety.moderation.fold import Folder, fold, fold_pattern
@@ -34,10 +33,6 @@ UNSPACED = (
     (0x1780, 0x17FF),  # Khmer
 )
 """Scripts that part no words by spaces, or hang endings on them."""
-
-
-class FloodError(Exception):
-    """There are more matches than anybody can look at."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -77,20 +72,15 @@ class Lexicon:
         raw = text.encode()
         from_byte = len(text[:begins_at].encode())
         first: dict[str, Span] = {}
-        try:
-            for span, name in self._own.find(raw, [(0, len(raw))], MOST_MATCHES):
-                rule = name[1:]
-                if rule not in wanted or span[0] < from_byte:
-                    continue
-                if rule in first and first[rule][0] <= span[0]:
-                    continue
-                least = 0 if name[0] == "w" else self._rules[rule].pattern_chars
-                if (least or stands_alone(raw, *span)) and (
-                    is_over or is_certain(raw, *span, least)
-                ):
-                    first[rule] = span
-        except hyperscan.ScanTerminated as exc:
-            raise FloodError("too many words of rules in one text") from exc
+        for span, name in self._own.find(raw, [(0, len(raw))], MOST_MATCHES):
+            rule = name[1:]
+            if rule not in wanted or span[0] < from_byte:
+                continue
+            if rule in first and first[rule][0] <= span[0]:
+                continue
+            least = 0 if name[0] == "w" else self._rules[rule].pattern_chars
+            if (least or stands_alone(raw, *span)) and (is_over or is_certain(raw, *span, least)):
+                first[rule] = span
         return [
             Match(*count(raw, *span), self._rules[rule]) for rule, span in sorted(first.items())
         ]

@@ -14,6 +14,7 @@ import hyperscan
 import msgspec
 import re2
 
+from extproc.safety.expressions import Expressions, FloodError
 from extproc.safety.pii.finding import Finding
 from extproc.safety.pii.keys import KEY_PATTERNS, KEY_TRIGGERS
 from extproc.safety.pii.normal import DASHES, DIGITS, SPACES, UNSEEN, Plain, make_plain
@@ -32,10 +33,6 @@ RE2_BYTES = 2 << 20
 most; after days of usual text they take some ten."""
 OUTER = "[^0-9A-Za-z]"
 NAMED = re.compile(r"[A-Za-z0-9_ .-]{1,64}")
-
-
-class FloodError(ValueError):
-    """There are more places that look like values than can be looked at."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -95,9 +92,8 @@ class Engine:
         self._groups = [Group(triggers[name], each) for name, each in used.items() if each]
         expressions = [triggers[name].expression.encode() for name, each in used.items() if each]
         self._odd = len(expressions)
-        self._database = compile_triggers([*expressions, ODD_BYTES])
-        # Making one takes 50 us, and each serves one thread at a time: as many as ever ran at once.
-        self._scratches: list[hyperscan.Scratch] = []
+        flags = [0] * self._odd + [hyperscan.HS_FLAG_SINGLEMATCH]
+        self._triggers = Expressions([*expressions, ODD_BYTES], flags)
 
     def find(self, said: Sequence[Said], own: Own | None = None) -> Sequence[Sequence[Finding]]:
         """Find all there is, overlapping as it may, for each text.
@@ -150,22 +146,9 @@ class Engine:
             ends[index].append(end)
             return left < 0
 
-        scratch = self._scratches.pop() if self._scratches else hyperscan.Scratch(self._database)
-        try:
-            self._database.scan(raw, match_event_handler=note, scratch=scratch)
-        except hyperscan.ScanTerminated:
-            raise FloodError("too many values") from None
-        finally:
-            self._scratches.append(scratch)
+        if not self._triggers.scan(raw, note):
+            raise FloodError("too many values")
         return ends
-
-
-def compile_triggers(expressions: Sequence[bytes]) -> hyperscan.Database:
-    """Raises: hyperscan.error."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    flags = [0] * (len(expressions) - 1) + [hyperscan.HS_FLAG_SINGLEMATCH]
-    database.compile(expressions=list(expressions), ids=list(range(len(expressions))), flags=flags)
-    return database
 
 
 def regions(ends: Sequence[int], group: Group, raw: bytes) -> Iterator[tuple[int, int]]:
@@ -199,13 +182,10 @@ Hit = tuple[Span, str, int]
 def find_own(own: Own, buffer: "Buffer") -> list[Hit]:
     """Raises: FloodError."""
     found: list[Hit] = []
-    try:
-        for span, kind in own.find(buffer.raw, buffer.bounds(), MOST_TRIES):
-            found.append((span, kind, OWN_RANK))
-            if len(found) > MOST_TRIES:
-                raise FloodError("too many values")
-    except hyperscan.ScanTerminated:
-        raise FloodError("too many values") from None
+    for span, kind in own.find(buffer.raw, buffer.bounds(), MOST_TRIES):
+        found.append((span, kind, OWN_RANK))
+        if len(found) > MOST_TRIES:
+            raise FloodError("too many values")
     return found
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 import hyperscan
 import re2
 
+from extproc.safety.expressions import Expressions, FloodError
+
 MOST_EXPRESSION = 1_000
 """Characters of a pattern."""
 MOST_PROGRAM = 10_000
@@ -110,27 +112,18 @@ class Words:
     def __init__(self, words: Sequence[tuple[str, str, bool]]) -> None:
         self._words = [(word.encode(), kind) for kind, word, _ in words]
         flags = [0 if minds_case else hyperscan.HS_FLAG_CASELESS for _, _, minds_case in words]
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[escape(word) for word, _ in self._words],
-            ids=list(range(len(words))),
-            flags=flags,
-        )
-        self._scratches: list[hyperscan.Scratch] = []
+        self._expressions = Expressions([escape(word) for word, _ in self._words], flags)
 
     def find(self, raw: bytes, most: int) -> Iterator[Hit]:
-        """Raises: hyperscan.ScanTerminated when there are more than `most`."""
+        """Raises: FloodError when there are more than `most`."""
         events: list[tuple[int, int]] = []
 
         def note(index: int, _start: int, end: int, _flags: int, _: object) -> bool:
             events.append((index, end))
             return len(events) > most
 
-        scratch = self._scratches.pop() if self._scratches else hyperscan.Scratch(self._database)
-        try:
-            self._database.scan(raw, match_event_handler=note, scratch=scratch)
-        finally:
-            self._scratches.append(scratch)
+        if not self._expressions.scan(raw, note):
+            raise FloodError("too many words of the policy in one text")
         for index, end in events:
             word, kind = self._words[index]
             start = end - len(word)

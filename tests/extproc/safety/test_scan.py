@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extproc.safety.pii.engine import FloodError, shipped
+from extproc.safety.expressions import FloodError
+from extproc.safety.pii.engine import shipped
 from extproc.safety.pii.own import Own
 from extproc.safety.scan import (
     BEFORE,

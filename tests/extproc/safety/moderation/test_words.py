@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from extproc.safety.expressions import FloodError
 from extproc.safety.moderation.rules import Rule
 from extproc.safety.moderation.words import (
     MOST_MATCHES,
-    FloodError,
     Lexicon,
     Reader,
     check_pattern,

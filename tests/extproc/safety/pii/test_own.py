@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from extproc.safety.pii.engine import FloodError, Said, shipped
+from extproc.safety.expressions import FloodError
+from extproc.safety.pii.engine import Said, shipped
 from extproc.safety.pii.own import MOST_EXPRESSION, Own, OwnError, check_expression, check_word
 
 
