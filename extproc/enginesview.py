@@ -223,12 +223,12 @@ class EnginesView:
 
     def _count(self, picked: Picked) -> bool:
         now = self._clock()
+        if picked.blocks:  # also where its end came first: what it has left in a cache stays there
+            self.prefixes(picked.pool).note(picked.endpoint, picked.blocks, now)
         if not self._flights.pick(picked, now):
             return False
         self._recount(picked.endpoint)
         self._watchdog.picked(picked.pool, picked.endpoint, now)
-        if picked.blocks:
-            self.prefixes(picked.pool).note(picked.endpoint, picked.blocks, now)
         return True
 
     def _uncount(self, ended: Ended) -> None:

@@ -81,6 +81,10 @@ class Flights:
             tally.unseen_tokens += tokens
         return True
 
+    def has_ended(self, key: str) -> bool:
+        """Whether its end was told of in the last seconds, perhaps before its pick."""
+        return key in self._ended
+
     def end(self, key: str, now_s: float) -> str:
         """Count on it no longer; return its endpoint, or nothing when it was not known."""
         self._ended[key] = now_s + OVERTAKEN_S

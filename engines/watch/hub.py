@@ -99,8 +99,10 @@ class Hub:
     def _is_news(self, message: messages.Any) -> bool:
         now = self._clock()
         match message:
-            case Picked():
-                return self._flights.pick(message, now)
+            case Picked(key, blocks=blocks):
+                # Its end may have overtaken it: what it has left in a cache is news all the same.
+                over = bool(blocks) and self._flights.has_ended(key)
+                return self._flights.pick(message, now) or over
             case Ended():
                 self._flights.end(message.key, now)
             case Running():

@@ -251,6 +251,14 @@ def test_prefixes_learn_from_picks_and_from_events(world):
     assert world.view.prefixes("p").matched([7, 8]) == {A: 2}
 
 
+def test_what_was_sent_is_cached_even_where_its_end_is_heard_of_first(world):
+    """Envoy tells any worker of the end; a quick answer ends before its pick has come around."""
+    world.view.ended(world.end("theirs"))
+    world.view.hear(world.pick("theirs", blocks=(1, 2)))
+    assert world.flights() == (0, 0, 0, 0)
+    assert world.view.prefixes("p").matched([1, 2]) == {A: 2}
+
+
 def test_an_engine_that_was_started_again_has_an_empty_cache(world):
     world.look(A, load=Load(started_s=5.0))
     world.view.picked(world.pick("a", blocks=(1, 2)))

@@ -50,10 +50,13 @@ def test_a_look_shows_what_was_picked_before_it():
 
 def test_an_end_may_overtake_its_pick():
     flights = Flights()
+    assert not flights.has_ended("a")
     flights.end("a", 1.0)
+    assert flights.has_ended("a")
     assert not flights.pick(pick("a"), 1.1)
     assert sums(flights) == (0, 0, 0, 0)
     flights.expire(1.0 + OVERTAKEN_S)
+    assert not flights.has_ended("a")
     assert flights.pick(pick("a"), 9.0), "remembered for a while, not for ever"
 
 

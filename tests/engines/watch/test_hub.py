@@ -47,7 +47,8 @@ async def connected(path, count=2):
     workers = [Worker(path) for _ in range(count)]
     async with asyncio.timeout(GUARD_S), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(worker.link.run()) for worker in workers]
-        await until(lambda: all(worker.link.is_up for worker in workers))
+        # Not only connected: the hub knows of each, for the first thing it does is to tell.
+        await until(lambda: all(worker.heard for worker in workers))
         yield workers
         for task in running:
             task.cancel()
@@ -129,6 +130,18 @@ async def test_one_that_comes_later_learns_what_is_under_way(path):
         one.say(Running("k"))
         await until(lambda: len(other.heard) == 5)
         assert one.heard == [Members({})], "what is known already is not passed on again"
+
+
+async def test_a_pick_whose_end_came_first_still_says_what_is_cached(path):
+    ended = Ended("k", "p", A, 2.0, 200, 1.0)
+    async with Hub().serving(path), connected(path, 3) as (one, other, third):
+        other.say(ended)
+        await until(lambda: len(one.heard) == 2)
+        one.say(PICKED)
+        one.say(Picked("k", "p", A, 1.0, 100, 0))  # as after a reconnect
+        one.say(Running("last"))
+        await until(lambda: len(third.heard) == 4)
+        assert third.heard[1:] == [ended, PICKED, Running("last")]
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", frame(MEMBERS), b"\xff" * 9])
