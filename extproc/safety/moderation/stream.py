@@ -4,7 +4,8 @@ Whole events are held and let go, so that what passes is as the engine wrote it.
 `hold.tokens`; after `hold.ms` they are judged by what is there. What is not held:
 
     tags    where rules only tag, everything passes as it comes
-    words   an event is free when no match can begin in it any more
+    words   an event is free when no match can begin in it any more; after `hold.ms` a word that is there
+            counts, whether or not it goes on
     services    all that is held makes one window, which they judge with what came before it
 
 A hit drops what is held, ends the stream in the words of its API, and stops the engine.
@@ -114,8 +115,17 @@ class ModeratedStream(BodyTransform):
             self._look(self._arrived.popleft())
             out += self._release()
         if not (self.waits or self.over):
-            out += self._release(late=self.patience_s() == 0)
+            if late := self.patience_s() == 0:
+                self._look_at_what_is_there()
+            out += self._release(late=late)
         return b"".join(out)
+
+    def _look_at_what_is_there(self) -> None:
+        """Before it goes out: a word that may yet go on counts, for it would be out as a whole."""
+        for channel, reader in self._readers.items():
+            if reader is not None and channel not in self._free:
+                found = reader.finish()
+                self._match(channel, [each for each in found if each.rule.action == "block"])
 
     def _conclude(self) -> bytes:
         """Let go of what is left, or have it judged first."""

@@ -177,6 +177,20 @@ async def test_what_is_held_goes_out_after_its_time():
     assert transform.over
 
 
+async def test_a_word_that_is_there_when_the_time_is_over_ends_the_stream():
+    """It might go on, but nobody waits for that, and what is out is out."""
+    clock, told = Clock(), []
+    tag = Rule("tag", words=("them",), action="tag", hold=WORDS.hold)
+    transform = stream(WORDS, tag, clock=clock, told=told)
+    begin, so, kill, them, *_ = chat("so ", "kill ", "them")
+    assert transform.feed(begin + so + kill + them) == begin + so
+    clock.now_s = 0.5
+    out = transform.feed(b"")
+    assert (said(out), b"content_filter" in out) == ("", True)
+    assert transform.over
+    assert [each.rule for each in told] == ["words"], "whether there is another nobody knows"
+
+
 async def test_a_service_is_asked_when_the_time_is_over():
     clock, judge = Clock(), Judge()
     transform = stream(JUDGED, clock=clock, judge=judge)
