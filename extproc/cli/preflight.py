@@ -82,19 +82,29 @@ def check_port(address: str, port: int, flag: str) -> None:
             ) from None
 
 
-def free_port() -> int:
-    """Find a port of `PORTS` nobody listens on now. Another process may take it first; then we say so.
+def free_port(among: range = PORTS) -> int:
+    """Find a port nobody listens on now, and that nobody has found here who may be about to: it is ours for as long as
+    this process lives. A stranger may take it first; then we say so.
 
     Raises: UpError when a hundred of them are taken."""
     for _ in range(100):
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = among.start + secrets.randbelow(len(among))
+        if claim_port(port):
             return port
-    raise UpError(f"No free port was found between {PORTS.start} and {PORTS.stop}.")
+    raise UpError(f"No free port was found between {among.start} and {among.stop}.")
+
+
+def claim_port(port: int) -> bool:
+    """Claim it by a unix socket of its number, which the kernel gives to one process at a time; False when somebody
+    has it, or listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim, socket.socket() as probe:
+        try:
+            claim.bind(f"\0headgate port {port}")
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        claim.detach()  # closed by the kernel when we end
+        return True
 
 
 @contextmanager
