@@ -50,6 +50,7 @@ from extproc.stores.bans_memory import MemoryBans
 from extproc.stores.bans_redis import open_bans
 from extproc.stores.beside import Beside
 from extproc.stores.cache_memory import MemoryAnswers
+from extproc.stores.cache_redis import DEADLINE_S as ANSWERS_DEADLINE_S
 from extproc.stores.cache_redis import open_answers
 from extproc.stores.classifiers import reach_classifier
 from extproc.stores.counters_fallback import fall_back
@@ -59,6 +60,7 @@ from extproc.stores.decisions import DIRECTORY, DecisionFiles
 from extproc.stores.gateway import GatewayClient
 from extproc.stores.journal import FileJournal
 from extproc.stores.known_pools import KnownPools
+from extproc.stores.redis_line import DEADLINE_S as COUNTERS_DEADLINE_S
 from extproc.witness import CurrentPipeline
 from telemetry.logs import Event, EventLog, start_logging
 
@@ -235,8 +237,9 @@ async def counting(settings: Settings, meter: PrometheusMeter) -> AsyncGenerator
         for told in notices(late, "", time.time_ns() // 1_000_000):
             outbox.put(told)
 
+    deadline_s = settings.redis_deadline_s or COUNTERS_DEADLINE_S
     async with (
-        open_servers(settings.redis.split()) as shared,
+        open_servers(settings.redis.split(), deadline_s) as shared,
         fall_back(shared, local, settings.replicas, hear) as both,
     ):
         yield both
@@ -248,7 +251,8 @@ async def keeping(settings: Settings) -> AsyncGenerator[Answers]:
     if not settings.redis:
         yield MemoryAnswers()
         return
-    async with open_answers(settings.redis.split()[0]) as answers:
+    deadline_s = settings.redis_deadline_s or ANSWERS_DEADLINE_S
+    async with open_answers(settings.redis.split()[0], deadline_s=deadline_s) as answers:
         yield answers
 
 

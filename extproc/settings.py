@@ -38,6 +38,9 @@ class Settings:
     """HEADGATE_REDIS: URL of the server that counts what is used of each limit; without one, this
     worker counts alone. Of several, divided by spaces, the first counts what concerns everybody, and
     tenants are spread over the others."""
+    redis_deadline_s: float | None = None
+    """HEADGATE_REDIS_DEADLINE_MS: how long a call to it may take before a request goes on without, in
+    milliseconds. Not set: what counters and kept answers have each by themselves."""
     replicas: int = 1
     """HEADGATE_REPLICAS: workers that share limits, which each of them divides by when it has to
     count alone."""
@@ -63,6 +66,7 @@ class Settings:
             listen=require(given, "HEADGATE_LISTEN"),
             max_held_bytes=int(held),
             redis=given.get("HEADGATE_REDIS", ""),
+            redis_deadline_s=redis_deadline_s(given),
             replicas=replicas(given),
             url=given.get("HEADGATE_URL", ""),
             policy_poll_s=policy_poll_s(given),
@@ -76,6 +80,15 @@ def policy_poll_s(environment: Mapping[str, str] | None = None) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or not 0.01 <= float(text) <= 3600:
         raise SettingsError(f"HEADGATE_POLICY_POLL_S is {text[:20]!r}: give 0.01 to 3600 seconds")
     return float(text)
+
+
+def redis_deadline_s(given: Mapping[str, str]) -> float | None:
+    text = given.get("HEADGATE_REDIS_DEADLINE_MS")
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
+        raise SettingsError(f"HEADGATE_REDIS_DEADLINE_MS is {text[:20]!r}: give milliseconds")
+    return int(text) / 1000
 
 
 def replicas(given: Mapping[str, str]) -> int:

@@ -125,6 +125,19 @@ def test_where_limits_are_counted():
     assert (Settings.read(GIVEN).redis, Settings.read(GIVEN).replicas) == ("", 1)
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("1", 0.001), ("250", 0.25), ("99999", 99.999)])
+def test_how_long_a_call_to_the_counters_may_take(text, seconds):
+    read = Settings.read({**GIVEN, "HEADGATE_REDIS_DEADLINE_MS": text})
+    assert read.redis_deadline_s == seconds
+    assert Settings.read(GIVEN).redis_deadline_s is None
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "0.5", "20ms", "100000"])
+def test_what_is_no_deadline(text):
+    with pytest.raises(SettingsError, match="HEADGATE_REDIS_DEADLINE_MS is"):
+        Settings.read({**GIVEN, "HEADGATE_REDIS_DEADLINE_MS": text})
+
+
 @pytest.mark.parametrize("text", ["", "0", "-1", "two", "1.5", "999999"])
 def test_what_is_no_number_of_workers(text):
     with pytest.raises(SettingsError, match="HEADGATE_REPLICAS"):
