@@ -125,8 +125,9 @@ def drill(ledger: Path, state: Path, directory: Path, course: Course = COURSE) -
     scene = _Scene(directory)
     _set(scene, ledger, state)
     with Load(scene.access_log, scene.journals, course.rate) as load:
-        with Settling(scene.ledger, scene.access_log, scene.journals):
+        with Settling(scene.ledger, scene.access_log, scene.journals) as settling:
             time.sleep(course.for_s / 3)
+            settling.catch_up()
             begin_s = time.monotonic()
             backup = back_up(scene.ledger, scene.state, scene.backups)
             backup_s = time.monotonic() - begin_s

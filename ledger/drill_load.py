@@ -39,6 +39,8 @@ class Load:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        while not self.requests and self._thread.is_alive():
+            time.sleep(1 / self._rate)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,11 +94,18 @@ class Settling:
         self._paths = ledger, access_log, journals
         self._stop = Event()
         self._thread = Thread(target=self._run, name="drill settle")
+        self._turns = 0
         self.fault: BaseException | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
+
+    def catch_up(self) -> None:
+        """Wait for a turn that begins from now on, which settles what is written by now; or for the end."""
+        turn = self._turns + 2
+        while self._turns < turn and self._thread.is_alive():
+            time.sleep(SETTLE_PAUSE_S)
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -118,5 +127,7 @@ class Settling:
             closing(Settler(access_log, journals, ledger, metrics)) as settler,
         ):
             while not self._stop.is_set():
-                if settler.step() is not Pace.MORE:
+                pace = settler.step()
+                self._turns += 1
+                if pace is not Pace.MORE:
                     self._stop.wait(SETTLE_PAUSE_S)
