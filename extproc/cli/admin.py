@@ -12,7 +12,8 @@ from dataplane.errors import ConfigError
 TIMEOUT_S = 1.0
 ACTIVE_REQUESTS = "http.clients.downstream_rq_active"
 TAKEN_S = 10.0
-"""A new pool is ready when its endpoints were asked for their health once, which may take 2 s each."""
+"""Envoy may be busy with something else. A new pool is ready when its endpoints were asked for their health once, which
+may take 2 s each."""
 LOOK_S = 0.02
 HEALTHY_WORKERS = "cluster.workers.membership_healthy"
 
@@ -48,7 +49,7 @@ async def is_ready(socket: Path, workers: int) -> bool:
 async def reopen_logs(socket: Path) -> None:
     """Let Envoy open its log files anew, after they were renamed. Raises: OSError."""
     try:
-        async with admin_session(socket) as admin:
+        async with admin_session(socket, TAKEN_S) as admin:
             await admin.post("/reopen_logs")
     except (aiohttp.ClientError, TimeoutError) as exc:
         raise OSError(f"Envoy does not reopen its logs: {exc}") from exc
