@@ -18,7 +18,8 @@ from extproc.cli.preflight import free_port
 from extproc.settings import inherited
 
 ROOT = Path(__file__).parents[1]
-START_S, STOP_S = 60.0, 15.0
+START_S, STOP_S = 60.0, 60.0
+"""Guards against hanging: a few seconds are enough where nothing else runs."""
 
 T = TypeVar("T")
 
@@ -130,7 +131,7 @@ class Stand:
         return {endpoint: read_tokens(endpoint) for endpoint in self.engines()}
 
     def metrics(self) -> str:
-        return httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").text
+        return httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30).text
 
     def children(self) -> dict[int, str]:
         """Command lines of what it started, by pid."""
@@ -176,7 +177,7 @@ class Stand:
 def read_tokens(endpoint: str) -> Tokens:
     """Ask an engine for its counters."""
     totals = {"vllm:prompt_tokens_total": 0, "vllm:generation_tokens_total": 0}
-    for line in httpx.get(f"http://{endpoint}/metrics").text.splitlines():
+    for line in httpx.get(f"http://{endpoint}/metrics", timeout=30).text.splitlines():
         name = line.partition("{")[0]
         if name in totals:
             totals[name] += int(float(line.split()[-1]))

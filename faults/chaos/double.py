@@ -21,7 +21,8 @@ class Mood(Enum):
 
 
 class Double(ThreadingHTTPServer):
-    daemon_threads = True
+    request_queue_size = 128
+    """With the standard library's five, the sixth who connects at once asks again a second later."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)

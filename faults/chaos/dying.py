@@ -6,9 +6,9 @@ from faults.chaos.scene import Ask, Scene
 from faults.chaos.seen import Seen, check, describe
 from faults.stand import wait_for
 
-LONG_MS = 800
+LONG_MS = 2000
 """To the first token: time to find the engine and to kill it."""
-LEAVES_S = 1.5
+LEAVES_S = 3.0
 """When a client has waited long enough."""
 LATE = {"x_sim": {"ttft_ms": LONG_MS}}
 STREAM = {"stream": True, "max_tokens": 400, "ignore_eos": True, "x_sim": {"itl_ms": 20}}
@@ -21,11 +21,13 @@ def killed_before_its_headers(scene: Scene) -> Seen:
 
 
 def killed_in_a_stream(scene: Scene) -> Seen:
+    scene.until_noticed()
     answer = scene.ask(Ask(members=STREAM, then=lambda: scene.busy().kill()))
     return describe(scene, answer)
 
 
 def killed_in_a_stream_over_http2(scene: Scene) -> Seen:
+    scene.until_noticed()
     answer = scene.ask(Ask(members=STREAM, http2=True, then=lambda: scene.busy().kill()))
     return describe(scene, answer)
 
@@ -42,14 +44,8 @@ def hung_before_its_headers(scene: Scene) -> Seen:
 
 def asked_while_one_hangs(scene: Scene) -> Seen:
     """The engine that the case before has stopped."""
-    told = 'state="open"} 1.0'
-    wait_for(
-        lambda: any(
-            line.endswith(told) and 'pool="four"' in line
-            for line in scene.stand.metrics().splitlines()
-        ),
-        what="the probes to notice",
-    )
+    (hung,) = (sim for sim in scene.sims if sim.hangs)
+    wait_for(lambda: scene.is_out("four", hung), what="the probes to notice")
     lines = [scene.line(scene.ask()) for _ in range(6)]
     for sim in scene.sims:
         if sim.is_up:

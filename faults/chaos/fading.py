@@ -2,26 +2,13 @@
 
 import os
 import signal
-import time
 from concurrent.futures import Future
 
-from faults.chaos.scene import (
-    FRESH_S,
-    IN_FLIGHT_S,
-    PAIR,
-    SLOW,
-    SLOW_MS,
-    STUCK_S,
-    Answer,
-    Ask,
-    Scene,
-)
+from faults.chaos.scene import PAIR, PLAIN, SLOW, SLOW_MS, STUCK_S, Answer, Ask, Scene
 from faults.chaos.seen import Seen, check, describe
 from faults.stand import wait_for
 
 WATCH = "-m engines.watch "
-LEEWAY_S = 0.3
-"""Beyond what a look is good for."""
 
 
 def slow(scene: Scene) -> Seen:
@@ -29,8 +16,7 @@ def slow(scene: Scene) -> Seen:
 
     def is_open() -> bool:
         scene.ask(SLOW)
-        told = 'headgate_endpoint_ejections_total{pool="slow",reason="slow"} 1.0'
-        return told in scene.stand.metrics()
+        return scene.is_out("slow", scene.slow)
 
     wait_for(is_open, what=f"the breaker to open above {SLOW_MS / 2} ms")
     answers = [scene.ask(SLOW) for _ in range(3)]
@@ -41,7 +27,7 @@ def slow(scene: Scene) -> Seen:
 
 def makes_no_token(scene: Scene) -> Seen:
     """A GPU hangs: health and metrics are those of a moment ago, so that it looks idle."""
-    sim, told = scene.sims[3], 'headgate_endpoint_ejections_total{pool="four",reason="stuck"} 1.0'
+    sim = scene.sims[3]
     sim.fault(stall_s=60.0)
     patient = Ask(within_s=2 * STUCK_S)
     begun: list[Future[Answer]] = []
@@ -50,7 +36,7 @@ def makes_no_token(scene: Scene) -> Seen:
         """Some must be there to be kept waiting: those that have left are followed by others."""
         if all(each.done() for each in begun):
             begun.extend(scene.threads.submit(scene.ask, patient) for _ in range(12))
-        return told in scene.stand.metrics()
+        return scene.is_out("four", sim)
 
     try:
         wait_for(is_noticed, what="the gateway to notice")
@@ -69,15 +55,12 @@ def looks_stop(scene: Scene) -> Seen:
     before = scene.logged("looks_stale")
     os.kill(watch, signal.SIGSTOP)
     try:
-        time.sleep(FRESH_S + LEEWAY_S)
-        first = scene.ask()
-        time.sleep(IN_FLIGHT_S - FRESH_S + LEEWAY_S)
-        second = scene.ask()
+        rungs = ("in_flight", "hash")
+        first, second = (until_chosen_by(scene, rung, PLAIN) for rung in rungs)
+        wait_for(lambda: scene.logged("looks_stale") > before, what="the log to say so")
+        check(scene.logged("looks_stale") == before + 1, "the log says it twice")
     finally:
         os.kill(watch, signal.SIGCONT)
-    rungs = [scene.rung(answer) for answer in (first, second)]
-    check(rungs == ["in_flight", "hash"], f"chosen by {rungs}")
-    check(scene.logged("looks_stale") == before + 1, "the log does not say so, or twice")
     text = scene.stand.metrics()
     for rung in rungs:
         check(f'headgate_picks_total{{pool="four",rung="{rung}"}}' in text, f"no metric of {rung}")
@@ -100,19 +83,22 @@ def metrics_hang(scene: Scene) -> Seen:
     for each in scene.doubles:
         each.tells.clear()
     try:
-        time.sleep(IN_FLIGHT_S + LEEWAY_S)
-        answer = wait_for(lambda: by_hash(scene), what="the last rung")
+        answer = until_chosen_by(scene, "hash", PAIR)
     finally:
         for each in scene.doubles:
             each.tells.set()
     return describe(scene, answer)
 
 
-def by_hash(scene: Scene) -> Answer | None:
-    """Ask; the answer, if nothing new was known of engines any more."""
-    answer = scene.ask(PAIR)
-    check(answer.status == 200, "one was not served")
-    return answer if scene.rung(answer) == "hash" else None
+def until_chosen_by(scene: Scene, rung: str, asked: Ask) -> Answer:
+    """Ask until so little is known of engines that it is chosen by this rung."""
+
+    def ask() -> Answer | None:
+        answer = scene.ask(asked)
+        check(answer.status == 200, "one was not served")
+        return answer if scene.rung(answer) == rung else None
+
+    return wait_for(ask, what=f"a choice by {rung}")
 
 
 def half_is_gone(scene: Scene) -> Seen:
@@ -123,7 +109,8 @@ def half_is_gone(scene: Scene) -> Seen:
     gone = {sim.endpoint for sim in scene.sims[:2]}
     check({line.status for line in lines} == {200}, "one was not served")
     check(not gone & {line.endpoint for line in lines}, "one was served by nobody")
-    return describe(scene, answers[-1], lines[-1])
+    scene.until_noticed()
+    return describe(scene, scene.ask())
 
 
 def all_are_gone(scene: Scene) -> Seen:

@@ -7,10 +7,9 @@ from faults.chaos.double import Mood
 from faults.chaos.scene import PAIR, RESPONSES, TURNS, Answer, Ask, Line, Scene
 from faults.chaos.seen import Seen, check, describe
 from faults.chaos.sims import Sim
+from faults.stand import wait_for
 
 STORED = Ask("pair", RESPONSES, {"store": True})
-MOST = 10
-"""Requests until one has met the engine that is ill."""
 
 
 @contextmanager
@@ -25,12 +24,13 @@ def saying(sim: Sim, status: int) -> Generator[None]:
 
 def find(scene: Scene, met: Callable[[Answer, Line], bool]) -> tuple[Answer, Line]:
     """Ask until a request has met the engine that is ill."""
-    for _ in range(MOST):
+
+    def ask() -> tuple[Answer, Line] | None:
         answer = scene.ask(TURNS)
         line = scene.line(answer)
-        if met(answer, line):
-            return answer, line
-    raise AssertionError(f"none of {MOST} requests met it")
+        return (answer, line) if met(answer, line) else None
+
+    return wait_for(ask, what="a request that meets it")
 
 
 def says_503(scene: Scene) -> Seen:

@@ -15,16 +15,17 @@ import msgspec
 import yaml
 
 from extproc.cli.plan import DEMO_POLICY
+from extproc.policy.status import read_statuses
 from faults.chaos.double import Double, doubled
 from faults.chaos.sims import Sim, running, start_all
 from faults.stand import Stand, wait_for
 
 KEY = "sk-headgate-acme"
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
-FRESH_S, IN_FLIGHT_S = 1.0, 2.5
-SLOW_MS = 400
+FRESH_S, IN_FLIGHT_S = 1.0, 4.0
+SLOW_MS = 1000
 STUCK_S = 2.5
-SILENCE_S = 1.0
+SILENCE_S = 3.0
 WORDS = "asks why, and has a good deal to say about it. " * 12
 """More than one block, so that there is a beginning to hash."""
 EVENTS = 4
@@ -119,10 +120,18 @@ class Scene:
         return Answer(request_id, status, ended, got, headers)
 
     def begin(self, asked: Ask) -> tuple[Future[Answer], Sim]:
-        """Ask for what takes a while; return the answer to come and the engine that has it in hand."""
+        """Ask for what takes a while; return the answer to come and the engine that has it in hand. What is answered
+        before that one is found is asked for again."""
         coming = self.threads.submit(self.ask, asked)
         up = [sim for sim in self.sims if sim.is_up]
-        busy = wait_for(lambda: next((s for s in up if s.has_work()), None), what="it to begin")
+
+        def find() -> Sim | None:
+            nonlocal coming
+            if coming.done():
+                coming = self.threads.submit(self.ask, asked)
+            return next((sim for sim in up if sim.has_work()), None)
+
+        busy = wait_for(find, what="it to begin")
         return coming, busy
 
     def busy(self) -> Sim:
@@ -155,10 +164,21 @@ class Scene:
         return ""
 
     def mend(self) -> None:
-        """Start all engines, and wait until the gateway knows that they are there."""
+        """Start all engines, and wait until the gateway knows that they are there, with nothing in hand."""
         start_all(self.sims)
-        told = 'headgate_endpoints_healthy{pool="four"} 4.0'
-        wait_for(lambda: told in self.stand.metrics(), what="all engines to be well")
+        self.until_noticed()
+        wait_for(lambda: not any(sim.has_work() for sim in self.sims), what="the engines to end")
+
+    def until_noticed(self) -> None:
+        """Wait until the gateway knows which engines are there."""
+        up = sum(sim.is_up for sim in self.sims)
+        told = f'headgate_endpoints_healthy{{pool="four"}} {up:.1f}'
+        wait_for(lambda: told in self.stand.metrics(), what=f"{up} engines to be well")
+
+    def is_out(self, pool: str, sim: Sim) -> bool:
+        """Whether the gateway sends it nothing now."""
+        (worker,) = read_statuses(self.stand.layout.run)
+        return worker.ailing.get(pool, {}).get(sim.endpoint, ("",))[0] == "open"
 
     def logged(self, event: str) -> int:
         """How often a worker has said so."""
@@ -170,7 +190,8 @@ def write_policy(path: Path, sims: Sequence[Sim], slow: Sim, doubles: Sequence[D
     shutil.copytree(DEMO_POLICY, path)
     picker = {"fresh_s": FRESH_S, "in_flight_s": IN_FLIGHT_S}
     health = {"slow_start_s": 0, "silent_s": 1, "errors": None, "ttft_for_s": STUCK_S}
-    tight = {"slow_start_s": 0, "ttft_p99_s": SLOW_MS / 2000, "ttft_for_s": 1, "errors_least": 3}
+    tight = {"slow_start_s": 0, "ttft_p99_s": SLOW_MS / 2000, "ttft_for_s": 1, "errors_least": 3,
+             "open_s": 60}  # fmt: skip
     pools: Sequence[Mapping[str, object]] = [
         {"name": "four", "endpoints": [sim.endpoint for sim in sims],
          "picker": picker, "health": health},

@@ -25,6 +25,7 @@ class Sim:
         self.port = free_port()
         self._flags = flags
         self._process: subprocess.Popen[bytes] | None = None
+        self.hangs = False
 
     @property
     def endpoint(self) -> str:
@@ -61,14 +62,16 @@ class Sim:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._process = None
+            self._process, self.hangs = None, False
 
     def hang(self) -> None:
         """Stop it: its connections stay open, and nobody answers."""
         self._signal(signal.SIGSTOP)
+        self.hangs = True
 
     def go_on(self) -> None:
         self._signal(signal.SIGCONT)
+        self.hangs = False
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None, "it was killed"

@@ -33,7 +33,7 @@ CASES = (
     Case("what is asked when its probes have failed for a second", dying.asked_while_one_hangs),
     Case("an engine hangs in the middle of a stream", dying.hung_in_a_stream, mends=True),
     Case(
-        "an engine hangs before its response headers, in a pool with `silence_s: 1`",
+        "an engine hangs before its response headers, in a pool with `silence_s: 3`",
         dying.given_up_before_its_headers,
         mends=True,
     ),

@@ -25,8 +25,8 @@ class Receiver:
         self.got, self.answers, self.arrived = [], [], asyncio.Event()
 
     async def take(self, request):
-        self.arrived.set()
         self.got.append((request.query_string, await request.json()))
+        self.arrived.set()
         status, headers, text = self.answers.pop(0) if self.answers else (200, {}, "ok")
         return web.Response(status=status, headers=headers, text=text)
 
@@ -163,7 +163,7 @@ async def test_run_goes_on_until_it_is_cancelled(tmp_path, receiver):
     Outbox(tmp_path).put(alert())
     webhooks = [Webhook("ops", receiver.url, Shape.JSON)]
     deliverer = Deliverer(tmp_path, SettleMetrics(CollectorRegistry()), lambda: webhooks)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(deliverer.run())
         await receiver.arrived.wait()
         running.cancel()

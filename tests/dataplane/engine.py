@@ -22,6 +22,8 @@ class Answer:
     first_pause_s: float = 0.0
     """Between the headers and the first piece."""
     pause_s: float = 0.0
+    steps: asyncio.Semaphore | None = None
+    """Taken once for each piece, before it is sent: whoever asks says how far it goes."""
     is_cut: bool = False
     """Closes the connection instead of ending the body; with no pieces, instead of answering."""
 
@@ -104,6 +106,8 @@ class Engine:
         await writer.drain()
         await asyncio.sleep(answer.first_pause_s)
         for piece in answer.pieces:
+            if answer.steps:
+                await answer.steps.acquire()
             writer.write(piece if answer.is_sized else b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
             await asyncio.sleep(answer.pause_s)

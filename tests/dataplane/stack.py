@@ -12,16 +12,23 @@ from types import MappingProxyType
 
 import httpx
 
-from dataplane.gateway import Files, Gateway, Pool
+from dataplane.gateway import Files, Gateway, Pool, Timeouts
 from dataplane.render import endpoints, render, secret, write
 from tests.dataplane.engine import Engine
 from tests.dataplane.worker import Worker
 from tests.envoy import Envoy
 
+GUARD_S = 30.0
+PATIENT = {"timeouts": Timeouts(decision_ms=30_000), "periodic_log_s": 600}
+"""Settings of which no test speaks: a machine that stands still for some seconds changes nothing."""
+
+TOLERANT = ("unhealthy_threshold: 2", "unhealthy_threshold: 100")
+"""Of the workers, which are in this process and answer no health check while it stands still."""
+
 
 async def until(check: Callable[[], Awaitable[object]]) -> None:
-    """Waits until `check()` says something true: 5 s at most."""
-    async with asyncio.timeout(5):
+    """Waits until `check()` says something true."""
+    async with asyncio.timeout(GUARD_S):
         while True:
             if await check():
                 return
@@ -49,12 +56,12 @@ class Stack:
     async def post(self, headers: dict[str, str], content: bytes = b"{}") -> httpx.Response:
         return await self.client.post("/v1/chat/completions", headers=headers, content=content)
 
-    async def raw(self, data: bytes, *, wait_s: float = 2.0) -> bytes:
+    async def raw(self, data: bytes) -> bytes:
         """What Envoy answers to these bytes, up to the end of the connection or of an answer with a length."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.envoy.port)
         try:
             writer.write(data)
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(GUARD_S):
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = httpx.Headers(
                     [line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2]]
@@ -64,18 +71,20 @@ class Stack:
         finally:
             writer.close()
 
+    def log_so_far(self, request_id: str) -> list[dict[str, object]]:
+        """The JSON log's entries of one request."""
+        whole, _, _ = self.gateway.files.access_log.read_text().rpartition("\n")
+        entries = [json.loads(line) for line in whole.splitlines()]
+        return [entry for entry in entries if entry["request_id"] == request_id]
+
     async def log_entries(self, request_id: str) -> list[dict[str, object]]:
-        """The JSON log's entries of one request, once it has ended."""
-        found: list[dict[str, object]] = []
+        """The same, once it has ended."""
 
         async def has_ended() -> bool:
-            lines = self.gateway.files.access_log.read_text().splitlines()
-            entries = [json.loads(line) for line in lines]
-            found[:] = [entry for entry in entries if entry["request_id"] == request_id]
-            return any(entry["type"] == "DownstreamEnd" for entry in found)
+            return any(e["type"] == "DownstreamEnd" for e in self.log_so_far(request_id))
 
         await until(has_ended)
-        return found
+        return self.log_so_far(request_id)
 
 
 @asynccontextmanager
@@ -115,10 +124,10 @@ async def run_stack(
                     Pool("empty", ()),
                     *more,
                 ),
-                **settings,
+                **(PATIENT | settings),
             )
             bootstrap = state / "envoy" / "bootstrap.yaml"
-            write(render(gateway), bootstrap)
+            write(render(gateway).replace(*TOLERANT, 1), bootstrap)
             for pool in gateway.pools:
                 write(endpoints(pool), gateway.endpoints_file(pool))
                 if pool.name in keys:
@@ -130,7 +139,9 @@ async def run_stack(
                     log=state / "log" / "envoy.log",
                 )
             )
-            client = await opened.enter_async_context(httpx.AsyncClient(base_url=envoy.url))
+            client = await opened.enter_async_context(
+                httpx.AsyncClient(base_url=envoy.url, timeout=GUARD_S)
+            )
             yield Stack(state, gateway, envoy, tuple(running), (first, second), client)
     finally:
         shutil.rmtree(state)

@@ -119,7 +119,7 @@ async def pools(tmp_path_factory):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def brief():
-    """Pools with different patience; the engines of the first think for longer than two of them bear."""
+    """Pools with different patience."""
     async with AsyncExitStack() as opened:
         engines = [await opened.enter_async_context(Engine()) for _ in range(3)]
         other, slow, _ = engines  # the third is asked nothing
@@ -130,8 +130,6 @@ async def brief():
         stack = await opened.enter_async_context(
             run_stack(more=more, falls_back=True, silence_s=0.2)
         )
-        for engine in stack.engines:
-            engine.answer = Answer([b"{}"], headers_pause_s=0.7)
         yield Pools(stack, *engines)
 
 
@@ -342,9 +340,12 @@ async def test_long_bodies_are_made_fit_as_well(pools):
     ],
 )
 async def test_a_chain_may_be_silent_as_long_as_any_of_its_pools(brief, among, again, status):
-    """`other` may, and it is not known to Envoy whose turn it is: so then `tiny` may as well."""
+    """`tiny` thinks for longer than it and `slow` may. `other` may, and it is not known to Envoy whose
+    turn it is: so then `tiny` may as well."""
     for engine in brief.all:
         engine.requests.clear()
+    for engine in brief.stack.engines:
+        engine.answer = Answer([b"{}"], headers_pause_s=0.7 if status == 200 else 20)
     answer = await brief.ask(*among, again=again)
     assert answer.status_code == status
     assert sum(len(engine.requests) for engine in brief.all) == 1, "it was sent again"
@@ -364,6 +365,7 @@ async def test_a_slow_answer_is_asked_for_twice_when_the_worker_says_so(pools):
     endpoints = f"{first.endpoint},{second.endpoint}"
     alone = await pools.stack.post(order(endpoints=endpoints))
     assert alone.json() == {"a": 1}
+    first.answer.headers_pause_s = 20
     assert not second.requests
     headers = {"x-envoy-max-retries": "1", "x-envoy-upstream-rq-per-try-timeout-ms": "50"}
     answer = await pools.stack.post(order(endpoints=endpoints, headers=headers))

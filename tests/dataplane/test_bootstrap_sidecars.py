@@ -14,15 +14,24 @@ from tests.dataplane.stack import run_stack
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
-TO_SIDECAR = {"x-test": json.dumps({"sidecar": "beside"})}
+
+def to(sidecar):
+    return {"x-test": json.dumps({"sidecar": sidecar})}
+
+
+TO_SIDECAR = to("beside")
 PATH = "/headgate/v1/usage?by=model&where=tenant%3Dx"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def beside():
-    """A sidecar, and one more that is not there."""
+    """A sidecar, under a second name for which nobody waits, and one more that is not there."""
     folder = Path(tempfile.mkdtemp(prefix="hg-"))
-    sidecars = (Sidecar("beside", folder / "b.sock", 0.3), Sidecar("gone", folder / "g.sock", 0.3))
+    sidecars = (
+        Sidecar("beside", folder / "b.sock", 30),
+        Sidecar("hasty", folder / "b.sock", 0.3),
+        Sidecar("gone", folder / "g.sock", 30),
+    )
     async with Engine(socket=folder / "b.sock") as own, run_stack(sidecars=sidecars) as stack:
         own.stack = stack
         yield own
@@ -86,16 +95,15 @@ async def test_its_refusals_pass_as_they_are(beside):
 
 
 async def test_one_that_is_not_there_is_a_503_of_its_own(beside):
-    order = {"x-test": json.dumps({"sidecar": "gone"})}
-    answer = await beside.stack.client.get(PATH, headers=order)
+    answer = await get(beside, **to("gone"))
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert answer.json()["error"]["code"] == "service_unavailable"
 
 
 async def test_one_that_is_silent_is_a_504(beside):
-    beside.answer = Answer(headers_pause_s=5)
-    answer = await get(beside)
+    beside.answer = Answer(headers_pause_s=20)
+    answer = await get(beside, **to("hasty"))
     assert answer.status_code == 504
     assert answer.json()["error"]["code"] == "gateway_timeout"
 

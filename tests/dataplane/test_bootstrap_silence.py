@@ -8,11 +8,15 @@ import pytest_asyncio
 
 from dataplane.gateway import Timeouts
 from tests.dataplane.engine import Answer
-from tests.dataplane.stack import order, run_stack
+from tests.dataplane.stack import GUARD_S, order, run_stack
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
 SILENCE_S = 0.4
+LONG_S = 20.0
+"""Nobody waits so long: but less than a decision may take, which is no silence."""
+TRIES = 8
+"""An engine on a machine that stands still is silent, too: what may pass is tried until it does."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -30,9 +34,16 @@ def quiet(brief):
         engine.requests.clear()
 
 
+async def passes(ask):
+    for _ in range(TRIES):
+        if await ask():
+            return True
+    return False
+
+
 async def test_an_engine_that_hangs_is_a_504_and_no_other_is_asked(brief):
     for engine in brief.engines:
-        engine.answer = Answer([b"{}"], headers_pause_s=4 * SILENCE_S)
+        engine.answer = Answer([b"{}"], headers_pause_s=LONG_S)
     answer = await brief.post(order(headers={"x-envoy-retry-on": "reset"}))
     assert answer.status_code == 504
     assert answer.json()["error"]["code"] == "gateway_timeout"
@@ -44,7 +55,7 @@ async def test_an_engine_that_hangs_is_a_504_and_no_other_is_asked(brief):
 
 async def test_an_answer_that_stops_is_cut(brief):
     for engine in brief.engines:
-        engine.answer = Answer([b"data: 1\n\n", b"data: 2\n\n"], pause_s=4 * SILENCE_S)
+        engine.answer = Answer([b"data: 1\n\n", b"data: 2\n\n"], pause_s=LONG_S)
     request_id, got = "stops-1", b""
     headers = order() | {"x-request-id": request_id}
     with pytest.raises(httpx.RemoteProtocolError):
@@ -59,37 +70,49 @@ async def test_an_answer_that_stops_is_cut(brief):
 async def test_an_answer_that_goes_on_slowly_is_whole(brief):
     for engine in brief.engines:
         engine.answer = Answer([b"data: 1\n\n"] * 10, pause_s=SILENCE_S / 8)
-    answer = await brief.post(order())
-    assert answer.content == b"data: 1\n\n" * 10
+
+    async def is_whole():
+        try:
+            return (await brief.post(order())).content == b"data: 1\n\n" * 10
+        except httpx.RemoteProtocolError:
+            return False
+
+    assert await passes(is_whole)
 
 
 async def test_a_worker_may_think_for_longer_than_engines_may_be_silent(brief):
-    assert (await brief.post(order(hang_s=2 * SILENCE_S))).status_code == 200
+    async def is_served():
+        return (await brief.post(order(hang_s=2 * SILENCE_S))).status_code == 200
+
+    assert await passes(is_served)
 
 
 @pytest.mark.parametrize("mode", ["NONE", "FULL_DUPLEX_STREAMED"])
 async def test_a_worker_that_looks_at_the_answer_meanwhile_is_silence_too(brief, mode):
-    answer = await brief.post(order(mode=mode, answer_hang_s=2 * SILENCE_S))
+    answer = await brief.post(order(mode=mode, answer_hang_s=LONG_S))
     assert answer.status_code == 504
 
 
 async def test_a_body_may_pause_for_longer_than_engines_may_be_silent(brief):
-    reader, writer = await asyncio.open_connection("127.0.0.1", brief.envoy.port)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nx-test: {order()['x-test']}\r\n"
-    writer.write(f"{head}content-length: 4\r\n\r\n{{}}".encode())
-    await asyncio.sleep(2 * SILENCE_S)
-    writer.write(b"  ")
-    async with asyncio.timeout(5):
-        status = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    assert b" 200 " in status
+    async def is_served():
+        reader, writer = await asyncio.open_connection("127.0.0.1", brief.envoy.port)
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nx-test: {order()['x-test']}\r\n"
+        writer.write(f"{head}content-length: 4\r\n\r\n{{}}".encode())
+        await asyncio.sleep(2 * SILENCE_S)
+        writer.write(b"  ")
+        async with asyncio.timeout(GUARD_S):
+            status = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        return b" 200 " in status
+
+    assert await passes(is_served)
 
 
 async def test_undecided_silence_has_a_time_of_its_own():
     """A body that stops coming before anybody has decided: the client's fault."""
     async with run_stack(timeouts=Timeouts(stream_idle_s=0.2)) as stack:
         head = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n"
-        answer = await stack.raw(head + b"{", wait_s=5)
+        answer = await stack.raw(head + b"{")
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"request_timeout"' in answer

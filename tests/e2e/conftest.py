@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import sqlite3
 from dataclasses import dataclass
 
@@ -9,11 +10,14 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from engines.vllm import read_load
 from extproc.cli.preflight import free_port
 from faults.stand import ROOT, Stand, wait_for
 from tests.e2e.hunting import HUNT, recorded, summary
 
-__all__ = ["ACME", "GLOBEX", "ROOT", "events", "free_port", "running", "start", "wait_for"]
+__all__ = [
+    "ACME", "GLOBEX", "ROOT", "events", "free_port", "refusing", "running", "start", "wait_for",
+]  # fmt: skip
 
 ACME, GLOBEX = "sk-headgate-acme", "sk-headgate-globex"
 
@@ -59,6 +63,17 @@ class Gateway(Stand):
         """Prompt and generation tokens that all engines counted."""
         counted = self.engine_tokens().values()
         return [sum(c.prompt for c in counted), sum(c.generation for c in counted)]
+
+    def rest(self):
+        """Wait until no engine is at work: it may be, for somebody who has left."""
+        wait_for(lambda: not any(map(count_running, self.engines())), what="engines at rest")
+
+    def envoy_count(self, name):
+        """One of Envoy's own numbers."""
+        transport = httpx.HTTPTransport(uds=str(self.layout.admin_socket))
+        with httpx.Client(transport=transport, base_url="http://envoy", timeout=30) as admin:
+            told = admin.get("/stats", params={"filter": f"^{name}$"}).text
+        return int(told.removeprefix(f"{name}: "))
 
 
 start, running = Gateway.start, Gateway.running
@@ -106,6 +121,19 @@ def gateway(tmp_path_factory):
 @pytest.fixture
 def client(gateway):
     return gateway.client()
+
+
+def count_running(endpoint):
+    """Requests that an engine of ours has in hand."""
+    return read_load(httpx.get(f"http://{endpoint}/metrics", timeout=30).content).running
+
+
+@contextlib.contextmanager
+def refusing():
+    """An endpoint where nobody listens, and nobody can: its port is taken, unlike one that is free."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 def events(text):

@@ -11,18 +11,19 @@ import threading
 import time
 
 from tests.e2e.hunting import HUNT
+from tests.http_server import Server
 
 PIECE = 3
 
 
-class Echoing(http.server.ThreadingHTTPServer):
+class Echoing(Server):
     """`seen` are the bodies it was sent; `words` are said instead, if there are any. With `pause_s` it
-    waits after each piece; `said` counts the pieces it got rid of. While it `fails` it says 503."""
+    waits after each piece; `streams` counts those that it has not ended. While it `fails` it says 503."""
 
     def __init__(self, hunt):
         super().__init__(("127.0.0.1", 0), Echo)
         self.hunt = hunt
-        self.seen, self.pause_s, self.said, self.words = [], 0.0, 0, ""
+        self.seen, self.pause_s, self.streams, self.words = [], 0.0, 0, ""
         self.fails = False
 
     def handle_error(self, request, client_address):
@@ -56,7 +57,11 @@ class Echo(http.server.BaseHTTPRequestHandler):
         whole, events = DIALECTS[self.path.rpartition("/v1/")[2]]
         if asked.get("stream"):
             cut = [text[i : i + PIECE] for i in range(0, len(text), PIECE)]
-            self.stream(events(cut, calls))
+            self.server.streams += 1
+            try:
+                self.stream(events(cut, calls))
+            finally:
+                self.server.streams -= 1
         else:
             self.answer(whole(text, calls))
 
@@ -77,7 +82,6 @@ class Echo(http.server.BaseHTTPRequestHandler):
             name = f"event: {event['type']}\n" if "type" in event else ""
             self.send(f"{name}data: {json.dumps(event)}\n\n".encode())
             time.sleep(self.server.pause_s)
-            self.server.said += 1
         if "choices" in event:
             self.send(b"data: [DONE]\n\n")
         self.send(b"")

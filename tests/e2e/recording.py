@@ -6,9 +6,10 @@ import json
 import threading
 
 from tests.e2e.hunting import HUNT
+from tests.http_server import Server
 
 
-class Recording(http.server.ThreadingHTTPServer):
+class Recording(Server):
     """Answers every request the same way; `status` may be changed while it runs."""
 
     def __init__(self, hunt):

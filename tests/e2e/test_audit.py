@@ -1,4 +1,4 @@
-"""What an operator does beside a running gateway is on record, and proved, within seconds."""
+"""What an operator does beside a running gateway is on record, and proved."""
 
 import json
 import shutil
@@ -9,8 +9,6 @@ from extproc.cli.auditing import account
 from extproc.cli.main import COMMANDS, build
 from tests.e2e.conftest import ROOT, wait_for
 
-PATIENCE_S = 5
-
 
 def headgate(gateway, *arguments):
     flags = ("--state", gateway.state)
@@ -19,23 +17,28 @@ def headgate(gateway, *arguments):
     return done.stdout
 
 
-def found(gateway, *flags):
-    return json.loads(headgate(gateway, "audit", "search", "--json", *flags))
+def find(gateway, *flags):
+    """Records, once there are any. A gateway that has just begun may have no place for them yet."""
+
+    def found():
+        words = ("audit", "search", "--json", *flags, "--state", gateway.state)
+        done = CliRunner().invoke(build(COMMANDS), [*map(str, words)])
+        return done.exit_code == 0 and json.loads(done.stdout)
+
+    return wait_for(found, what="the record")
 
 
 def test_a_key_that_is_rotated_is_on_record_and_proved(gateway, tmp_path):
     policy = shutil.copytree(ROOT / "extproc" / "policy" / "demo", tmp_path / "policy")
     headgate(gateway, "keys", "rotate", "globex-1", "--policy", policy)
-    wanted = ("--action", "key.rotated", "--object", "globex-1", "--since", "1m")
-    wait_for(lambda: found(gateway, *wanted), PATIENCE_S, "the record")
-    *_, record = found(gateway, *wanted)
+    wanted = ("--action", "key.rotated", "--object", "globex-1", "--since", "5m")
+    *_, record = find(gateway, *wanted)
     assert (record["actor"], record["tenant"], record["outcome"]) == (account(), "globex", "done")
     assert headgate(gateway, "audit", "verify").startswith("ok: ")
 
 
 def test_what_is_in_force_is_on_record(gateway):
-    wait_for(lambda: found(gateway, "--action", "policy.loaded"), PATIENCE_S, "the record")
-    (loaded,) = found(gateway, "--action", "policy.loaded")
+    (loaded,) = find(gateway, "--action", "policy.loaded")
     with gateway.http() as http:
         assert http.get("/v1/models").status_code == 200
     assert loaded["object"] in headgate(gateway, "policy", "status", "--json")

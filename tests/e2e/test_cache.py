@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 
 import httpx
 import pytest
@@ -17,7 +19,7 @@ from tests.e2e.limits import limited
 CHAT = "/v1/chat/completions"
 RULES = {
     "rules": [
-        {"tenants": ["acme"], "ttl": "10m", "bill": 0.25, "stale_if_error": "1h"},
+        {"tenants": ["acme"], "ttl": "10m", "bill": 0.25, "stale_if_error": "1h", "wait_s": 25},
         {"tenants": ["globex"], "ttl": "10m", "charge_limits": True},
     ]
 }
@@ -79,9 +81,16 @@ def said(answer):
 
 
 def filled(gateway, body, key=ACME, path=CHAT):
-    """The answer that is kept from now on."""
+    """The answer that is kept from now on. Whoever asks before it is has it from whoever asked first."""
     first = post(gateway, body, key, path)
     assert said(first) == "miss"
+
+    def is_kept():
+        told = said(post(gateway, body, key, path))
+        assert told.startswith("hit") or 'result="fault"' in gateway.metrics(), told
+        return told.startswith("hit; kind=exact")
+
+    wait_for(is_kept, what="the answer to be kept")
     return first
 
 
@@ -179,15 +188,37 @@ def test_hits_may_take_from_limits(cached):
 
 
 async def test_equal_requests_at_the_same_time_ask_an_engine_once(cached):
-    body = ask("together", x_sim={"ttft_ms": 300})
-    before = spent(cached)
+    """The engine is stopped until four of five wait for what it will say to one of them."""
+    body, before, begun = ask("together"), spent(cached), waiting(cached)
     headers = {"authorization": f"Bearer {ACME}"}
-    async with httpx.AsyncClient(base_url=cached.url, headers=headers, timeout=30) as http:
-        answers = await asyncio.gather(*(http.post(CHAT, json=body) for _ in range(5)))
+    cached.engine.send_signal(signal.SIGSTOP)
+    try:
+        async with (
+            httpx.AsyncClient(base_url=cached.url, headers=headers, timeout=30) as http,
+            asyncio.TaskGroup() as tasks,
+        ):
+            asking = [tasks.create_task(http.post(CHAT, json=body)) for _ in range(5)]
+            all_wait = partial(wait_for, lambda: waiting(cached) == begun + 4, 20, "four who wait")
+            await asyncio.to_thread(all_wait)
+            cached.engine.send_signal(signal.SIGCONT)
+    finally:
+        cached.engine.send_signal(signal.SIGCONT)
+    answers = [each.result() for each in asking]
     told = sorted(said(answer) for answer in answers)
     assert told == ["hit; kind=coalesced; age=0"] * 4 + ["miss"]
     made = spent(cached).generation - before.generation
     assert made == answers[0].json()["usage"]["completion_tokens"]
+    wait_for(lambda: can_answer(cached), what="the engine to be believed in again")
+
+
+def waiting(gateway):
+    """How often a worker has asked for time."""
+    return gateway.envoy_count("http.clients.ext_proc.override_message_timeout_received")
+
+
+def can_answer(gateway):
+    with gateway.http() as http:
+        return http.post(CHAT, json=ask("up?", max_tokens=1)).status_code == 200
 
 
 def headgate(*words):
@@ -209,11 +240,9 @@ def test_it_can_be_looked_at_and_purged(cached):
 
 
 def test_its_numbers_are_told(cached):
-    def told():
-        text = httpx.get(f"http://127.0.0.1:{cached.metrics_port}/metrics").text
-        return 'headgate_cache_requests_total{reason="exact",result="hit"}' in text
-
-    wait_for(told, what="the metrics")
+    filled(cached, ask("numbers"))
+    line = 'headgate_cache_requests_total{reason="exact",result="hit"}'
+    wait_for(lambda: line in cached.metrics(), what="the metrics")
 
 
 def test_when_no_engine_can_answer_an_old_answer_may(cached):

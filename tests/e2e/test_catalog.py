@@ -3,7 +3,7 @@
 import contextlib
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from string import Template
 
@@ -13,6 +13,7 @@ import yaml
 from extproc.identity.keys import digest
 from extproc.policy.load import load
 from tests.e2e.conftest import running, wait_for
+from tests.http_server import Server
 
 POLICY = Path(__file__).with_name("catalog.yaml")
 CHAT = "/v1/chat/completions"
@@ -50,8 +51,7 @@ class Served(BaseHTTPRequestHandler):
 def serving(answer):
     """Serve on a free port of its own; yield `ip:port`."""
     kind = type("Kind", (Served,), {"answer": staticmethod(answer)})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), kind)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -377,24 +377,32 @@ def test_the_authority_decides(world):
 
 def test_a_rule_changes_for_new_requests_only(world):
     """A request that waits for its ruling while the policy changes keeps the version it began with."""
-    authority, slow = world.authority, []
-    before = load([world.directory]).version
-    try:
+    authority, before = world.authority, load([world.directory]).version
+
+    def waited():
+        """Its answer; nothing if the change took longer than a ruling may, which is refused then."""
+        slow = []
         authority.asked.clear()
         authority.gate.clear()
         thread = threading.Thread(target=lambda: slow.append(world.post("ruled", max_tokens=400)))
         thread.start()
-        wait_for(lambda: authority.asked)
-        world.reload(most=30)
-        authority.gate.set()
-        thread.join()
-        assert slow[0].json()["got"]["max_tokens"] == 20
-        assert world.got("ruled", max_tokens=400)["max_tokens"] == 30
-        row = world.gateway.row(slow[0].headers["x-request-id"])
-        assert row["policy"] == before
-    finally:
-        authority.gate.set()
-        world.reload()
+        try:
+            wait_for(lambda: authority.asked)
+            world.reload(most=30)
+            authority.gate.set()
+            thread.join()
+            assert world.got("ruled", max_tokens=400)["max_tokens"] == 30
+        finally:
+            authority.gate.set()
+            world.reload()
+        if slow[0].status_code == 200:
+            return slow[0]
+        refused(slow[0], 500, "internal_error")
+        return None
+
+    answer = wait_for(waited, what="a change within a ruling's time")
+    assert answer.json()["got"]["max_tokens"] == 20
+    assert world.gateway.row(answer.headers["x-request-id"])["policy"] == before
 
 
 def test_the_built_in_engine_stops_where_the_rule_says(tmp_path):
@@ -421,8 +429,10 @@ def test_the_built_in_engine_stops_where_the_rule_says(tmp_path):
         assert first.choices[0].finish_reason == "length"
         assert first.usage.completion_tokens == 7 < plain.completion_tokens
         assert first.usage.prompt_tokens > plain.prompt_tokens + 40
-        for word in ("two", "three", "four"):  # one of two engines answered the first
+        found = []
+        for word in ("two", "three"):  # of three answers one engine of two has made two
             messages = [{"role": "user", "content": word}]
             again = ask(model="short", messages=messages).usage
             assert again.completion_tokens <= 7
-        assert again.prompt_tokens_details.cached_tokens > 0, "its beginning is always the same"
+            found.append(again.prompt_tokens_details.cached_tokens)
+        assert any(found), "its beginning is always the same"

@@ -21,6 +21,7 @@ def made(tmp_path_factory):
         yield started
 
 
+@pytest.mark.timeout(600)  # a minute, and each wait in it may take longer on a busy machine
 def test_every_line_of_the_page(made):
     page = (ROOT / "docs" / "chaos.md").read_text()
     table = page.partition(BEGIN)[2].partition(END)[0].strip().splitlines()[2:]

@@ -25,7 +25,8 @@ MINE, THEIRS, HOME, OLD = "sk-mine", "sk-theirs", "sk-home", "sk-old"
 AUTH = f"Authorization: Bearer {MINE}"
 OTHER = f"Authorization: Bearer {THEIRS}"
 ASK = {"model": "demo", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
-WAIT_S = 5
+WAIT_S = 30
+"""A guard: Envoy closes a second after it has answered."""
 
 POLICY = {
     "salt": SALT,

@@ -39,8 +39,8 @@ def entry(gateway, request_id):
     """What Envoy wrote of a request when it ended."""
 
     def found():
-        lines = (gateway.state / "log" / "access.jsonl").read_text().splitlines()
-        entries = [json.loads(line) for line in lines if request_id in line]
+        whole = (gateway.state / "log" / "access.jsonl").read_text().rpartition("\n")[0]
+        entries = [json.loads(line) for line in whole.splitlines() if request_id in line]
         return [each for each in entries if each["type"] == "DownstreamEnd"]
 
     (only,) = wait_for(found, what="the log entry")
@@ -151,6 +151,7 @@ def test_a_streamed_message(claude, gateway):
 
 
 def test_counting_tokens_costs_none(claude, gateway):
+    gateway.rest()
     before = gateway.counters()
     raw = claude.messages.with_raw_response.count_tokens(model="demo", messages=SAID)
     counted = raw.parse().input_tokens
@@ -209,16 +210,19 @@ def test_refusals_are_the_sdks_own_exceptions(claude, gateway):
         assert gateway.row(request_id)["status"] == raised.value.status_code
 
 
+ENDLESS = {"ignore_eos": True, "x_sim": {"itl_ms": 20}}
+"""It goes on for longer than any client here takes to leave."""
+
+
 def test_a_message_that_is_left_midway_is_flagged(gateway):
     """The engine names what it generated in the last event only: unknown is not nothing."""
-    body = {"model": "demo", "messages": SAID, "max_tokens": 500, "stream": True}
+    body = {"model": "demo", "messages": SAID, "max_tokens": 2000, "stream": True, **ENDLESS}
     with (
         gateway.http() as http,
         http.stream(
-            "POST", MESSAGES, json={**body, "x_sim": {"itl_ms": 20}},
-            headers={"x-request-id": "message-left"},
+            "POST", MESSAGES, json=body, headers={"x-request-id": "message-left"}
         ) as answer,
-    ):  # fmt: skip
+    ):
         lines = (line for line in answer.iter_lines() if line.startswith("data: "))
         for _ in range(10):
             next(lines)
@@ -229,7 +233,7 @@ def test_a_message_that_is_left_midway_is_flagged(gateway):
 
 
 def test_a_response_that_is_left_midway_is_flagged(gateway):
-    body = {"model": "demo", "input": "hi", "stream": True, "x_sim": {"itl_ms": 20}}
+    body = {"model": "demo", "input": "hi", "stream": True, **ENDLESS}
     with (
         gateway.http() as http,
         http.stream(
@@ -250,6 +254,7 @@ def test_a_response_that_is_left_midway_is_flagged(gateway):
 @pytest.mark.parametrize("stream", [False, True])
 def test_several_answers_are_told_with_their_number(client, gateway, stream):
     """Usage says the prompt once; the engine computes it, and counts it, for every answer."""
+    gateway.rest()
     before = gateway.counters()
     options = {"stream_options": {"include_usage": True}} if stream else {}
     raw = client.chat.completions.with_raw_response.create(
@@ -384,13 +389,14 @@ def test_an_answer_is_the_engines_own(gateway, path, stream):
     """Byte for byte, but for ids, times and what was cached."""
     body = {"model": "demo", "stream": stream, **PLAIN[path]}
     endpoint = gateway.engines()[0]
-    direct = httpx.post(f"http://{endpoint}{path}", json=body).text
+    direct = httpx.post(f"http://{endpoint}{path}", json=body, timeout=30).text
     with gateway.http() as http:
         through = http.post(path, json=body).text
     assert VOLATILE.sub("", through) == VOLATILE.sub("", direct)
 
 
 def test_ledger_equals_the_engines_counters(gateway):
+    gateway.rest()
     before, ids = gateway.counters(), []
     with gateway.http() as http:
         for number in range(24):

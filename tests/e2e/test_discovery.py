@@ -39,7 +39,9 @@ def test_what_a_name_stands_for_is_served_without_being_named(tmp_path):
             def served_by():
                 answer = http.post(CHAT, json=BODY)
                 if answer.status_code != 200:
-                    assert answer.json()["error"]["code"] == "no_endpoint", "nobody was found yet"
+                    # Nobody was found yet, or Envoy is still to be told.
+                    code = answer.json()["error"]["code"]
+                    assert code in {"no_endpoint", "engine_unavailable"}
                     return None
                 return own.row(answer.headers["x-request-id"])["endpoint"]
 

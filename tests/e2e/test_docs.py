@@ -11,7 +11,7 @@ import yaml
 
 from docs import tables
 from extproc.policy.load import load
-from tests.e2e.conftest import ROOT
+from tests.e2e.conftest import ROOT, free_port
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -40,6 +40,8 @@ def run(gateway, tmp_path):
     def execute(language, code):
         code = code.replace("127.0.0.1:8080", f"127.0.0.1:{gateway.port}")
         code = code.replace("127.0.0.1:9090", f"127.0.0.1:{gateway.metrics_port}")
+        for port in sorted(set(re.findall(r"\b19\d{3}\b", code))):  # what an example listens on
+            code = code.replace(port, str(free_port()))
         here = tmp_path / "clone"
         here.mkdir()
         (here / ".headgate").symlink_to(gateway.state)
@@ -49,7 +51,7 @@ def run(gateway, tmp_path):
         command = shell if language == "sh" else [sys.executable, "-c"]
         return subprocess.run(
             [*command, code], cwd=here, env={**os.environ, "PATH": path},
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
 
     return execute

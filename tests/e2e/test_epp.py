@@ -18,24 +18,27 @@ from grpc import StatusCode, aio, ssl_channel_credentials
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from tests.e2e.conftest import ACME, ROOT, events, free_port
+from tests.e2e.conftest import ACME, ROOT, events, free_port, refusing
 from tests.e2e.istio import Shown, bootstrap
 from tests.envoy import Envoy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DEAD = "127.0.0.1:9"
-"""Nobody listens there."""
 SELECT = "test-epp-endpoint-selection"
 SERVICES = ("", "liveness", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor")
-GUARD_S = 20
+GUARD_S = 40
+TRIES = 40
+"""Of two that are as good one is picked by chance: never so often the same."""
+UNTIL_LEFT = {"ttft_ms": 0, "itl_ms": 600_000}
+"""An answer that begins at once and does not end."""
 
 
 @dataclass
 class Stand:
-    """Two built-in engines, one that shows what it gets, a picker, and Envoy between them."""
+    """Two built-in engines, one that shows what it gets, one that is dead, a picker, and Envoy between them."""
 
     folder: object
+    dead: str
     sims: list = field(default_factory=list)
     shown: str = ""
     ports: list = field(default_factory=lambda: [free_port() for _ in range(3)])
@@ -99,31 +102,34 @@ def folder(tmp_path_factory):
 @contextlib.asynccontextmanager
 async def standing(folder, *, tls=True, policy=None):
     """With a policy, all of the gateway serves one pool of it."""
-    stand = Stand(folder)
-    engine = await asyncio.start_server(Shown.serve, "127.0.0.1", 0)
-    stand.shown = f"127.0.0.1:{engine.sockets[0].getsockname()[1]}"
-    try:
-        stand.sims = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-        for sim in stand.sims:
-            stand.processes.append(await stand.engine(sim))
-        if not tls:
-            stand.flags += ("--plaintext",)
-        if policy:
-            pool = {"name": "local", "engine": "sim", "endpoints": stand.sims}
-            (policy / "pool.yaml").write_text(yaml.safe_dump({"pools": [pool]}))
-            stand.pool = ("--policy", str(policy), "--pool", "local", "--full")
-        await stand.pick()
-        for sim in stand.sims:
-            assert await until(lambda sim=sim: connects(sim.rpartition(":")[2]))
-        config = folder / "envoy.yaml"
-        everyone = [*stand.sims, stand.shown, DEAD]
-        picker = f"127.0.0.1:{stand.ports[0]}"
-        config.write_text(bootstrap(everyone, picker, folder / "admin", tls=tls))
-        async with Envoy(config, admin_socket=folder / "admin", log=folder / "envoy.log") as envoy:
-            yield stand, envoy
-    finally:
-        engine.close()
-        await stand.end()
+    with refusing() as dead:
+        stand = Stand(folder, dead)
+        engine = await asyncio.start_server(Shown.serve, "127.0.0.1", 0)
+        stand.shown = f"127.0.0.1:{engine.sockets[0].getsockname()[1]}"
+        try:
+            stand.sims = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+            for sim in stand.sims:
+                stand.processes.append(await stand.engine(sim))
+            if not tls:
+                stand.flags += ("--plaintext",)
+            if policy:
+                pool = {"name": "local", "engine": "sim", "endpoints": stand.sims}
+                (policy / "pool.yaml").write_text(yaml.safe_dump({"pools": [pool]}))
+                stand.pool = ("--policy", str(policy), "--pool", "local", "--full")
+            for sim in stand.sims:  # before anybody looks at them: who refuses once begins slowly
+                assert await until(lambda sim=sim: connects(sim.rpartition(":")[2]))
+            await stand.pick()
+            config = folder / "envoy.yaml"
+            everyone = [*stand.sims, stand.shown, stand.dead]
+            picker = f"127.0.0.1:{stand.ports[0]}"
+            config.write_text(bootstrap(everyone, picker, folder / "admin", tls=tls))
+            async with Envoy(
+                config, admin_socket=folder / "admin", log=folder / "envoy.log"
+            ) as envoy:
+                yield stand, envoy
+        finally:
+            engine.close()
+            await stand.end()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -157,7 +163,7 @@ CHAT = "/v1/chat/completions"
 
 async def test_what_is_picked_is_what_serves_and_header_and_metadata_say_the_same(stand, http):
     served = set()
-    for number in range(16):
+    for number in range(TRIES):
         thread = [{"role": "user", "content": f"thread {number} " * 40}]
         answer = await http.post(CHAT, json=ask(messages=thread))
         assert answer.status_code == 200, answer.text
@@ -167,11 +173,13 @@ async def test_what_is_picked_is_what_serves_and_header_and_metadata_say_the_sam
         assert set(told["x-test-header"].split(",")) == set(stand.sims)
         assert told["x-test-upstream"] == told["x-test-served"] == first
         served.add(first)
+        if len(served) == 2:
+            break
     assert served == set(stand.sims)
 
 
 async def test_a_thread_stays_where_its_beginning_is_cached(http):
-    thread = [{"role": "user", "content": "Once upon a time " * 60}]
+    thread = [{"role": "user", "content": "Once upon a time " * 600}]
     answers = []
     for turn in range(4):
         thread.append({"role": "user", "content": f"turn {turn}"})
@@ -182,11 +190,14 @@ async def test_a_thread_stays_where_its_beginning_is_cached(http):
 
 
 async def test_the_next_of_the_list_serves_when_the_first_is_dead(stand, http):
-    subset = f"[{DEAD};{stand.shown}]"
-    answers = [await http.post("/x", json=ask(), headers={"x-test-subset": subset}) for _ in "1234"]
-    assert {a.status_code for a in answers} == {200}
-    assert {a.headers["x-test-served"] for a in answers} == {stand.shown}
-    assert "2" in {a.headers["x-test-attempts"] for a in answers}
+    subset, attempts = f"[{stand.dead};{stand.shown}]", set()
+    for _ in range(TRIES):
+        answer = await http.post("/x", json=ask(), headers={"x-test-subset": subset})
+        assert (answer.status_code, answer.headers["x-test-served"]) == (200, stand.shown)
+        attempts.add(answer.headers["x-test-attempts"])
+        if "2" in attempts:
+            break
+    assert "2" in attempts
 
 
 @pytest.mark.parametrize("form", ["[{0}]", "{0}", "{0} , {0}", "[{0};10.9.9.9:1]"])
@@ -219,24 +230,32 @@ async def test_the_header_of_the_conformance_tests(stand, http):
     assert (await http.post(CHAT, json=ask(), headers=both)).status_code == 503
 
 
+BATCH = {"x-gateway-inference-objective": "batch"}
+
+
+async def has_room(http):
+    """Ends of requests are heard of a moment after their answers."""
+    return await until(lambda: is_served(http))
+
+
+async def is_served(http):
+    return (await http.post(CHAT, json=ask(), headers=BATCH)).status_code == 200
+
+
 async def test_429_for_low_priority_when_every_engine_is_full(stand, http):
-    batch = {"x-gateway-inference-objective": "batch"}
-    assert (await http.post(CHAT, json=ask(), headers=batch)).status_code == 200
-    slow = ask(stream=True, max_tokens=2, x_sim={"ttft_ms": 700})
-    async with asyncio.TaskGroup() as tasks:
-        filling = [
-            tasks.create_task(http.post(CHAT, json=slow, headers={SELECT: sim}))
-            for sim in stand.sims
-        ]
-        await asyncio.sleep(0.3)
-        answer = await http.post(CHAT, json=ask(), headers=batch)
+    assert await has_room(http)
+    slow = ask(stream=True, max_tokens=2, x_sim=UNTIL_LEFT)
+    async with contextlib.AsyncExitStack() as filling:
+        for sim in stand.sims:
+            begun = http.stream("POST", CHAT, json=slow, headers={SELECT: sim})
+            assert (await filling.enter_async_context(begun)).status_code == 200
+        answer = await http.post(CHAT, json=ask(), headers=BATCH)
         assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "engines_saturated"
         assert int(answer.headers["retry-after"]) > 0
         for other in ({}, {"x-gateway-inference-objective": "unheard-of"}):
             assert (await http.post(CHAT, json=ask(), headers=other)).status_code == 200
-    assert {task.result().status_code for task in filling} == {200}
-    assert (await http.post(CHAT, json=ask(), headers=batch)).status_code == 200
+    assert await has_room(http)
 
 
 @pytest.mark.parametrize("size", [1, 61_999, 62_000, 62_001, 1 << 20, 5 << 20, 15 << 20])
@@ -285,17 +304,15 @@ async def test_a_model_is_renamed_and_the_rest_of_the_body_is_not_touched(stand,
 
 
 async def test_streams_pass_event_by_event(http):
-    arrivals = []
-    loop = asyncio.get_running_loop()
-    slow = ask(stream=True, max_tokens=5, x_sim={"ttft_ms": 0, "itl_ms": 60})
+    quick, slow = (
+        ask(stream=True, max_tokens=5, x_sim=pace) for pace in ({"itl_ms": 0}, UNTIL_LEFT)
+    )
+    whole = (await http.post(CHAT, json=quick)).text
+    assert whole.endswith("data: [DONE]\n\n")
+    assert len(events(whole)) >= 5
     async with http.stream("POST", CHAT, json=slow) as answer:
-        text = ""
-        async for piece in answer.aiter_text():
-            arrivals.append(loop.time())
-            text += piece
-    assert text.endswith("data: [DONE]\n\n")
-    assert len(events(text)) >= 5
-    assert arrivals[-1] - arrivals[0] > 0.15
+        text = answer.aiter_text()
+        assert (await anext(text)).startswith("data: ")
 
 
 async def test_trailers_pass_both_ways(parts, stand):
@@ -317,16 +334,11 @@ async def test_trailers_pass_both_ways(parts, stand):
 
 
 async def test_a_client_that_leaves_is_not_counted_any_more(stand, http):
-    slow = ask(stream=True, max_tokens=50, x_sim={"ttft_ms": 0, "itl_ms": 200})
+    slow = ask(stream=True, max_tokens=50, x_sim=UNTIL_LEFT)
     for sim in stand.sims:
         async with http.stream("POST", CHAT, json=slow, headers={SELECT: sim}) as answer:
             assert answer.headers["x-test-served"] == sim
-    batch = {"x-gateway-inference-objective": "batch"}
-
-    async def has_room():
-        return (await http.post(CHAT, json=ask(), headers=batch)).status_code == 200
-
-    assert await until(has_room)
+    assert await has_room(http)
 
 
 async def test_what_another_filter_refuses_before_us_stays_as_it_is(http):
@@ -398,13 +410,12 @@ async def test_an_engine_that_dies_is_tried_no_more(stand, http):
 
 async def test_restarted_while_serving(stand, http):
     """Last in this file: what was open is cut by a kill, and finished by an orderly end."""
-    slow = ask(stream=True, max_tokens=4, x_sim={"ttft_ms": 0, "itl_ms": 150})
-    cut = asyncio.ensure_future(http.post(CHAT, json=slow))
-    await asyncio.sleep(0.3)
-    stand.picker.send_signal(signal.SIGKILL)
-    await stand.picker.wait()
-    with pytest.raises(httpx.RemoteProtocolError):
-        await cut
+    slow = ask(stream=True, max_tokens=4, x_sim=UNTIL_LEFT)
+    async with http.stream("POST", CHAT, json=slow) as cut:
+        stand.picker.send_signal(signal.SIGKILL)
+        await stand.picker.wait()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await cut.aread()
     assert (await http.post(CHAT, json=ask())).status_code >= 500
     assert (await http.get("/open/v1/models")).status_code == 200
 
@@ -414,10 +425,10 @@ async def test_restarted_while_serving(stand, http):
         return (await http.post(CHAT, json=ask())).status_code == 200
 
     assert await until(serves)
-    whole = asyncio.ensure_future(http.post(CHAT, json=slow))
-    await asyncio.sleep(0.3)
-    stand.picker.terminate()
-    assert (await whole).text.endswith("data: [DONE]\n\n")
+    slow = ask(stream=True, max_tokens=4, x_sim={"ttft_ms": 0, "itl_ms": 200})
+    async with http.stream("POST", CHAT, json=slow) as whole:
+        stand.picker.terminate()
+        assert (await whole.aread()).endswith(b"data: [DONE]\n\n")
     assert await asyncio.wait_for(stand.picker.wait(), GUARD_S) == 0
 
 
@@ -426,7 +437,7 @@ POLICY = {
         {"name": "demo", "pool": "local", "fallback": ["other"]},
         {"name": "other", "pool": "elsewhere"},
     ],
-    "limits": [{"name": "tpm", "per": "tenant", "tokens": 150, "every": "minute"}],
+    "limits": [{"name": "tpm", "per": "tenant", "tokens": 150, "every": "hour"}],
 }
 
 

@@ -21,8 +21,11 @@ GUARDS = {
     "long_prompts": {"tokens": 50, "share": 0.3, "least_requests": 5, "every": "1m", "for_s": 60},
 }  # fmt: skip
 CALLS = {"name": "calls", "per": "key", "requests": 1, "every": "day", "keys": ["globex-1"]}
+ROW = [(3, 1), (30, 2), (60, 3), (60, 4)]
+"""Bans of one address, as they grow: seconds, and which in a row."""
 BOTH = 30
-"""Requests in a row. That all of them go to one of two workers does not happen."""
+"""Requests in a row: all but always, both workers get some. One gets three of four, for Envoy's logs go to
+the other, and Envoy counts them as a request under way. No more than the length of a wait hangs on it."""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,17 @@ def told(own):
     return sorted(banned, key=lambda line: line["time"])
 
 
+def while_banned(ban, ask):
+    """The last of the refusals that `ban` brings about, and what the first answer to `ask` is after it:
+    refused, too. A machine that stands still may outlast a ban; the next one is longer."""
+
+    def go():
+        banned, met = ban(), ask()
+        return met.status_code == 429 and (banned, met)
+
+    return wait_for(go, 120, "a ban that others meet")
+
+
 def passes(http):
     return lambda: http.get("/v1/models").status_code == 200
 
@@ -78,26 +92,34 @@ def test_who_guesses_keys_is_banned_by_address_and_comes_back(own):
         from_address(own, "127.0.0.9", "sk-guess") as exempt,
     ):
         guesser.headers["x-forwarded-for"] = "127.0.0.3"  # which nobody believes
-        banned = hammer(guesser, "invalid_api_key")
+        banned, met = while_banned(
+            lambda: hammer(guesser, "invalid_api_key"), lambda: neighbour.get("/v1/models")
+        )
         assert (banned.status_code, banned.headers["x-should-retry"]) == (429, "false")
-        assert 1 <= int(banned.headers["retry-after"]) <= 3
+        assert 1 <= int(banned.headers["retry-after"]) <= told(own)[-1]["for_s"]
         assert "This address (127.0.0.2) is banned until" in banned.json()["error"]["message"]
-        assert neighbour.get("/v1/models").json()["error"]["code"] == "client_banned"
+        assert met.json()["error"]["code"] == "client_banned"
         for other in (elsewhere, exempt):
             codes = {other.get("/v1/models").json()["error"]["code"] for _ in range(15)}
             assert codes == {"invalid_api_key"}
         row = own.row(banned.headers["x-request-id"])
         assert (row["deny_reason"], row["status"]) == ("client_banned", 429)
-        wait_for(passes(neighbour), what="the end of the ban")
+        wait_for(passes(neighbour), 90, "the end of the ban")
+        before = len(told(own))
         hammer(guesser, "invalid_api_key")
-        assert [(ban["for_s"], ban["times"]) for ban in told(own)] == [(3, 1), (30, 2)]
+        wait_for(lambda: len(told(own)) > before, what="the next ban in the logs")
+        made = [(ban["for_s"], ban["times"]) for ban in told(own)]
+        assert made == ROW[: len(made)]
         for _ in range(2):
             assert {exempt.get("/v1/models").status_code for _ in range(15)} == {401}
     assert bans(own).keys() == {"address:127.0.0.2"}
-    metrics = own.metrics()
-    assert 'headgate_bans_total{barred="requests",kind="address",result="enforced"} 2.0' in metrics
-    assert 'headgate_alerts_total{kind="abuse"}' in metrics
-    assert 'headgate_bans_in_force{barred="requests",kind="address"} 1.0' in metrics
+    address = 'barred="requests",kind="address"'
+    for line in (
+        f'headgate_bans_total{{{address},result="enforced"}} {len(made)}.0',
+        'headgate_alerts_total{kind="abuse"}',
+        f"headgate_bans_in_force{{{address}}} 1.0",
+    ):
+        wait_for(lambda line=line: line in own.metrics(), what=line)
 
 
 def test_who_asks_on_above_a_limit_is_banned_as_a_key_until_somebody_lifts_it(own):
@@ -106,9 +128,11 @@ def test_who_asks_on_above_a_limit_is_banned_as_a_key_until_somebody_lifts_it(ow
         from_address(own, "127.0.0.5", GLOBEX) as other,
     ):
         assert one.post(CHAT, json=ask()).status_code == 200
-
-        hammer(one, "rate_limit_exceeded", "POST", CHAT, ask())
-        assert other.get("/v1/models").json()["error"]["message"].startswith("This key is banned")
+        _, met = while_banned(
+            lambda: hammer(one, "rate_limit_exceeded", "POST", CHAT, ask()),
+            lambda: other.get("/v1/models"),
+        )
+        assert met.json()["error"]["message"].startswith("This key is banned")
         with from_address(own, "127.0.0.4", ACME) as neighbour:
             assert neighbour.get("/v1/models").status_code == 200
         assert guards(own, "ban", "key:globex-1", "--for", "1h").stdout.endswith("for 1h0m0s\n")

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 
-import httpx
 import pytest
 import yaml
 
@@ -79,10 +78,12 @@ def test_a_decision_has_the_id_that_the_gateway_gives_it(gateway):
 
 
 def test_engines_as_they_are(gateway):
-    found = endpoints(gateway)
-    assert len(found) == 2
-    assert {each["state"] for each in found.values()} == {"ready"}
-    assert all(each["running"] is not None for each in found.values())
+    def both_ready():
+        found = endpoints(gateway)
+        ready = [e for e in found.values() if e["state"] == "ready" and e["running"] is not None]
+        return found if len(ready) == len(found) == 2 else None
+
+    found = wait_for(both_ready, what="looks at both")
     table = cli(gateway, "endpoints", "--pool", "local")
     assert all(name in table for name in found)
 
@@ -108,13 +109,15 @@ def failing(tmp_path):
 def test_an_engine_that_fails_is_left_out_and_comes_back(failing):
     own, name, sick = failing
     with own.http() as http:
-        statuses = [http.post(CHAT, json=ask()).status_code for _ in range(60)]
-        assert 5 <= statuses.count(500) <= 20
-        assert statuses[-20:].count(500) <= 2  # tries, when it is half open
+        statuses = []
+        while statuses[-10:] != [200] * 10:  # or else each second one would fail
+            statuses.append(http.post(CHAT, json=ask()).status_code)
+            assert len(statuses) < 1000
+        assert statuses.count(500) >= 5
         shown = wait_for(lambda: find_open(own, name), what="the open breaker")
         assert shown["reasons"] == ["errors:demo"]
-        metrics = httpx.get(f"http://127.0.0.1:{own.metrics_port}/metrics").text
-        assert 'headgate_endpoint_ejections_total{pool="two",reason="errors"}' in metrics
+        told = 'headgate_endpoint_ejections_total{pool="two",reason="errors"}'
+        wait_for(lambda: told in own.metrics(), what="the metrics")
         sick.status = 200
         before = len(sick.seen)
 
@@ -124,8 +127,12 @@ def test_an_engine_that_fails_is_left_out_and_comes_back(failing):
 
         wait_for(is_back, what="the engine to be used again")
     wait_for(lambda: endpoints(own)[name]["state"] == "ready", what="a closed breaker")
-    logs = "".join(path.read_text() for path in (own.state / "log").glob("worker-*.log"))
-    assert all(f"endpoint_{what}" in logs for what in ("ejected", "tried", "readmitted"))
+
+    def is_logged():
+        logs = "".join(path.read_text() for path in (own.state / "log").glob("worker-*.log"))
+        return all(f"endpoint_{what}" in logs for what in ("ejected", "tried", "readmitted"))
+
+    wait_for(is_logged, what="the logs")
 
 
 def find_open(own, name):

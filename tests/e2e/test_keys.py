@@ -59,6 +59,13 @@ def test_a_life_of_a_key(directory, tmp_path):
             with gateway.http(key) as http:
                 return http.get("/v1/models").status_code
 
+        def wait_for_changes(count):
+            """`up` looks at the files as the worker does, a moment sooner or later."""
+            return wait_for(
+                lambda: len(found := audited(gateway, "policy.changed")) == count and found,
+                what="a record of the policy",
+            )
+
         options = (
             "--project",
             "search",
@@ -72,9 +79,11 @@ def test_a_life_of_a_key(directory, tmp_path):
         here = ("--policy", directory, "--state", gateway.state)
         first = shown(keys("new", "bob", "--tenant", "acme", *options, *here))
         wait_for(lambda: status(first) == 200, what="the new key")
+        wait_for_changes(1)
 
         second = shown(keys("rotate", "bob", *here, "--overlap", "1h"))
         wait_for(lambda: status(second) == 200, what="the rotated key")
+        wait_for_changes(2)
         assert status(first) == 200, "both count during the overlap"
         assert listed(directory)["bob"]["state"] == "retiring"
 
@@ -85,10 +94,7 @@ def test_a_life_of_a_key(directory, tmp_path):
 
         done = ["key.added", "key.rotated", "key.revoked"]
         wait_for(lambda: [hit["action"] for hit in audited(gateway, "key")] == done, what="records")
-        # Of three changes within a second, `up` may see two.
-        changes = wait_for(
-            lambda: audited(gateway, "policy.changed"), what="a record of the policy"
-        )
+        changes = wait_for_changes(3)
         assert changes[0]["members"]["entries"] == "added keys bob"
         for before, after in pairwise(changes):
             assert after["members"]["before"] == before["object"]

@@ -6,19 +6,19 @@ import json
 import re
 import sqlite3
 import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import yaml
 from anthropic import Anthropic
 from openai import BadRequestError, OpenAI
 
-from tests.e2e.conftest import ACME, GLOBEX, events, wait_for
+from tests.e2e.conftest import ACME, GLOBEX, count_running, events, wait_for
 from tests.e2e.limits import CHAT, ask, limited
+from tests.http_server import Server
 
 RULES = {
-    "services": [{"name": "judge", "kind": "openai_moderations"}],
+    "services": [{"name": "judge", "kind": "openai_moderations", "timeout_ms": 4000}],
     "rules": [
         {"name": "weapons", "where": "request", "words": ["pipe bomb", "炸弹"]},
         {"name": "lamps", "where": "answer", "words": ["lantern"], "tenants": ["acme"]},
@@ -27,6 +27,8 @@ RULES = {
     ],
 }  # fmt: skip
 LONG = {"ignore_eos": True, "x_sim": {"itl_ms": 2}}
+MOST = 60_000
+"""Tokens that take an engine two minutes: whoever sees it end has seen it stopped."""
 
 
 class Judge(BaseHTTPRequestHandler):
@@ -49,8 +51,8 @@ class Judge(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def judge():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
-    server.daemon_threads, server.works = True, True
+    server = Server(("127.0.0.1", 0), Judge)
+    server.works = True
     running = threading.Thread(target=server.serve_forever)
     running.start()
     yield server
@@ -85,7 +87,7 @@ def test_a_stream_is_cut_before_the_word_and_the_engine_is_stopped(own):
     client = OpenAI(base_url=f"{own.url}/v1", api_key=ACME, max_retries=0)
     stream = client.chat.completions.create(
         model="demo", messages=[{"role": "user", "content": "go on and on"}], stream=True,
-        max_tokens=8000, stream_options={"include_usage": True}, extra_body=LONG,
+        max_tokens=MOST, stream_options={"include_usage": True}, extra_body=LONG,
         extra_headers={"x-request-id": "cut"},
     )  # fmt: skip
     chunks = list(stream)
@@ -99,11 +101,11 @@ def test_a_stream_is_cut_before_the_word_and_the_engine_is_stopped(own):
     row = own.row("cut")
     assert (row["status"], row["completion_tokens"]) == (200, usage.completion_tokens)
     assert row["prompt_tokens"] == usage.prompt_tokens > 0
-    time.sleep(0.3)
+    wait_for(lambda: not any(map(count_running, own.engines())), what="the engine to be stopped")
     made = own.counters()[1] - before
     [record] = wait_for(lambda: audited(own, "cut"), what="the audit record")
     assert record == ("moderation.cut", "acme", "cut")
-    assert usage.completion_tokens <= made < usage.completion_tokens + 1500, "the engine went on"
+    assert usage.completion_tokens <= made < MOST, "the engine went on"
 
 
 def test_a_message_ends_with_refusal_and_a_response_incomplete(own):
@@ -190,13 +192,10 @@ def test_what_no_rule_is_against_is_as_the_engine_made_it(own):
 
 
 def test_what_is_held_goes_out_while_the_engine_is_silent(own):
-    """The engine says a token a second; each is out long before the next one."""
-    body = ask("slowly", stream=True, max_tokens=3, itl_ms=1200)
-    said = re.compile('"content":"[^"]')
+    """The engine says a token, and the next in an hour; nobody waits for that."""
+    body = ask("slowly", stream=True, max_tokens=3, itl_ms=3_600_000)
     with own.http(ACME) as http, http.stream("POST", CHAT, json=body) as answer:
-        seen = [time.monotonic() for line in answer.iter_lines() if said.search(line)]
-    assert len(seen) >= 2
-    assert seen[1] - seen[0] > 0.8, "they came together"
+        assert next(line for line in answer.iter_lines() if re.search('"content":"[^"]', line))
 
 
 def test_a_rule_can_be_added_while_it_runs(own):

@@ -1,5 +1,6 @@
 """The same worker behind Envoys that are configured otherwise: every way to show it a body, for real."""
 
+import asyncio
 import hashlib
 import os
 import subprocess
@@ -11,6 +12,7 @@ import yaml
 
 from dataplane.gateway import Files, Gateway, Pool
 from dataplane.render import endpoints, render, write
+from faults.stand import STOP_S
 from tests.e2e.conftest import ACME, ROOT, free_port, wait_for
 from tests.envoy import Envoy
 
@@ -66,7 +68,7 @@ def parts(tmp_path_factory):
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(15)
+            process.wait(STOP_S)
 
 
 def configure(parts, mode):
@@ -99,12 +101,21 @@ def ask(**more):
     }
 
 
+async def until_well(envoy):
+    """Wait until Envoy has found both the worker and the engine well: on a busy machine the first look may fail."""
+    looked_at = "cluster.(workers|pool/local).membership_healthy"
+    async with asyncio.timeout(30):
+        while list((await envoy.stats(looked_at)).values()) != [1, 1]:  # noqa: ASYNC110 - it tells only when asked
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 async def test_mode(parts, mode):
     async with (
         configure(parts, mode) as envoy,
-        httpx.AsyncClient(base_url=envoy.url, headers=HEADERS, timeout=20) as http,
+        httpx.AsyncClient(base_url=envoy.url, headers=HEADERS, timeout=60) as http,
     ):
+        await until_well(envoy)
         models = await http.get("/v1/models")
         assert [card["id"] for card in models.json()["data"]] == ["demo"]
 

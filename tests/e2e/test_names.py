@@ -98,7 +98,7 @@ def test_a_taken_port_is_said_in_one_line():
             "json",
         ]
         again = subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
+            command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=180
         )
     (line,) = again.stderr.splitlines()
     assert again.returncode == 1

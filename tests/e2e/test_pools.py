@@ -1,5 +1,6 @@
 """Pools that come, change and go while the gateway serves: through real Envoy."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ from extproc.cli.published import LINGER_S
 from extproc.identity.keys import digest
 from extproc.policy.load import load
 from extproc.policy.status import read_statuses
-from tests.e2e.conftest import running, wait_for
+from tests.e2e.conftest import refusing, running, wait_for
+from tests.e2e.echoing import echoing
 from tests.e2e.test_reload import CHAT, engines
 
 SALT = "a-salt-of-tests"
@@ -80,21 +82,25 @@ def served(gateway, name):
     return answer if answer.status_code == 200 else None
 
 
-class Streaming(threading.Thread):
-    """A long answer, read beside the test."""
+def served_by(gateway, name):
+    """The engine; None where there is no answer."""
+    answer = served(gateway, name)
+    return answer and gateway.row(answer.headers["x-request-id"])["endpoint"]
 
-    def __init__(self, gateway, name, seconds):
+
+class Streaming(threading.Thread):
+    """A long answer, read beside the test. An engine that echoes says as much as it is told."""
+
+    def __init__(self, gateway, name):
         super().__init__()
-        self.gateway, self.name_, self.seconds = gateway, name, seconds
+        self.gateway, self.name_ = gateway, name
         self.begun = threading.Event()
         self.last = ""
 
     def run(self):
-        tokens = 40
         body = {
-            "model": self.name_, "stream": True, "max_tokens": tokens,
-            "messages": [{"role": "user", "content": "hi"}],
-            "x_sim": {"itl_ms": self.seconds * 1000 / tokens},
+            "model": self.name_, "stream": True,
+            "messages": [{"role": "user", "content": "again and again " * 500}],
         }  # fmt: skip
         with (
             self.gateway.http(KEY) as http,
@@ -105,47 +111,61 @@ class Streaming(threading.Thread):
                 self.last = line or self.last
 
 
-def test_a_pool_comes_while_answers_are_under_way_and_goes_again(three):
-    gateway, directory, (first, second, _) = three
-    assert ask(gateway, "one").status_code == 200
-    assert ask(gateway, "two").status_code == 404
-    stream = Streaming(gateway, "one", 3)
+@contextlib.contextmanager
+def under_way(gateway, name, engine):
+    """An answer that goes on until the block ends, and then to its own end."""
+    engine.pause_s = 0.1
+    stream = Streaming(gateway, name)
     stream.start()
-    assert stream.begun.wait(20)
-
-    both = [pool("a", first), pool("b", second)], [model("one", "a"), model("two", "b")]
-    write(directory, policy(*both))
-    answer = wait_for(lambda: served(gateway, "two"), what="the new pool")
-    assert gateway.row(answer.headers["x-request-id"])["endpoint"] == second
-    stream.join(30)
+    try:
+        assert stream.begun.wait(40)
+        yield
+        assert stream.is_alive()
+    finally:
+        engine.pause_s = 0
+        stream.join(60)
     assert stream.last == "data: [DONE]"
 
-    # It goes, and an answer of it that is under way does not.
-    leaving = Streaming(
-        gateway, "two", LINGER_S + 15
-    )  # workers change over first, on a busy machine
-    leaving.start()
-    assert leaving.begun.wait(20)
-    write(directory, policy([pool("a", first)], [model("one", "a")]))
-    wait_for(lambda: ask(gateway, "two").status_code == 404, what="the end of the pool")
+
+def test_a_pool_comes_while_answers_are_under_way_and_goes_again(three):
+    gateway, directory, (first, _, _) = three
+    with echoing() as one, echoing() as two:
+        ours, theirs = (each.url.removeprefix("http://") for each in (one, two))
+        write(directory, policy([pool("a", ours)], [model("one", "a")]))
+        wait_for(lambda: served_by(gateway, "one") == ours, what="an engine that takes its time")
+        assert ask(gateway, "two").status_code == 404
+        both = [pool("a", ours), pool("b", theirs)], [model("one", "a"), model("two", "b")]
+        with under_way(gateway, "one", one):
+            write(directory, policy(*both))
+            assert wait_for(lambda: served_by(gateway, "two"), what="the new pool") == theirs
+
+        # It goes, and an answer of it that is under way does not.
+        with under_way(gateway, "two", two):
+            write(directory, policy([pool("a", ours)], [model("one", "a")]))
+            goes(gateway)
+        write(directory, policy([pool("a", first)], [model("one", "a")]))
+        wait_for(lambda: served_by(gateway, "one") == first, what="the engine that stays")
+
+
+def goes(gateway):
+    """Model `two` ends, then its pool."""
+    wait_for(lambda: ask(gateway, "two").status_code == 404, what="the end of the model")
     clusters = gateway.layout.root / "envoy" / "pools.yaml"
-    wait_for(lambda: "pool/b" not in clusters.read_text(), LINGER_S + 30, "that Envoy is told")
-    assert leaving.is_alive()
+    wait_for(lambda: "pool/b" not in clusters.read_text(), LINGER_S + 40, "that Envoy is told")
     assert ask(gateway, "one").status_code == 200
-    leaving.join(60)
-    assert leaving.last == "data: [DONE]"
 
 
 def test_the_first_chain_of_models_needs_no_restart_either(three):
     gateway, directory, (first, _, third) = three
-    dead = pool("dead", "127.0.0.1:9")
     models = [
         model("one", "a", fallback=["spare"]),
         model("spare", "c"),
         model("gone", "dead", fallback=["spare"]),
     ]
-    write(directory, policy([pool("a", first), pool("c", third), dead], models))
-    answer = wait_for(lambda: served(gateway, "gone"), what="the chain")
+    with refusing() as dead:
+        pools = [pool("a", first), pool("c", third), pool("dead", dead)]
+        write(directory, policy(pools, models))
+        answer = wait_for(lambda: served(gateway, "gone"), what="the chain")
     assert answer.headers["x-headgate-model"] == "spare"
     assert gateway.row(answer.headers["x-request-id"])["endpoint"] == third
 

@@ -19,6 +19,7 @@ import pytest
 from extproc.identity.keys import digest
 from extproc.policy.diff import compare
 from extproc.policy.load import load
+from faults.stand import STOP_S
 from tests.e2e.conftest import ROOT, free_port, running, wait_for
 
 pytestmark = pytest.mark.long
@@ -29,6 +30,8 @@ SECONDS, RATE, RELOAD_S = 60, 100, 0.1
 SETTLED_S = 15
 """From here on memory must not grow: by then caches are warm and every path has been taken."""
 GROWTH = 1.05
+RELOADS_LEAST = 100
+"""By each worker. There are five times as many where two cores have nothing else to do."""
 SLOW = 7
 """Every so manieth request sends its body in two parts with a reload or two between them."""
 SLOW_S = 0.25
@@ -136,7 +139,7 @@ def engines(count):
         for process in started:
             process.terminate()
         for process in started:
-            process.wait(15)
+            process.wait(STOP_S)
 
 
 def answers(url):
@@ -291,7 +294,7 @@ def test_a_config_map_is_swapped_and_a_bad_one_is_not(tmp_path):
             "member": "keys[0].tenant",
             "message": "there is no tenant 'acme'",
         }
-        assert reloads(gateway, "rejected") == 2
+        wait_for(lambda: reloads(gateway, "rejected") == 2, what="the metric")
 
         mount.put({"a.yaml": TENANTS, "b.yaml": one_key("sk-new")})
         wait_for(lambda: version(gateway) != begun)
@@ -333,11 +336,11 @@ async def test_every_request_is_judged_and_billed_by_one_version(tmp_path):
             sent, sizes = await load_for(gateway, SECONDS, names.values(), mount.swap)
             done = reloads(gateway) - before
             rows = wait_for(
-                lambda: len(r := gateway.rows("request_id like 'r-%'")) >= len(sent) and r, 30
+                lambda: len(r := gateway.rows("request_id like 'r-%'")) >= len(sent) and r
             )
 
     tell(f"{done} reloads by {len(sizes)} workers")
-    assert done >= len(sizes) * SECONDS / RELOAD_S / 3, "it was hardly reloaded"
+    assert done >= len(sizes) * RELOADS_LEAST, "it was hardly reloaded"
     assert len(rows) == len(sent) == SECONDS * RATE
     by_id = {row["request_id"]: row for row in rows}
     seen = Counter()

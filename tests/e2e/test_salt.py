@@ -6,6 +6,8 @@ from tests.e2e.conftest import ACME, GLOBEX
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
+MEETINGS = 40
+"""Prompts until two tenants meet at one of two engines: each time it is one or the other."""
 
 
 def prompt(number):
@@ -42,7 +44,7 @@ def warm(gateway, key, said, path=CHAT, **more):
 @pytest.mark.parametrize("path", [CHAT, TEXT, RESPONSES, MESSAGES])
 def test_a_tenant_does_not_find_what_another_has_cached(gateway, path):
     met = 0
-    for number in range(10):
+    for number in range(MEETINGS):
         said = prompt(f"{path[4:8]}{number}")
         endpoint = warm(gateway, ACME, said, path)
         elsewhere, cached = ask(gateway, GLOBEX, said, path)

@@ -2,17 +2,21 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import httpx
 import pytest
 
 from tests.e2e.conftest import running, wait_for
+from tests.e2e.limits import PATIENT
 from tests.e2e.test_pools import CHAT, KEY, model, policy, pool, write
 from tests.e2e.test_reload import engines
 
 SILENCE_S = 1
 LIMIT = "limits: [{name: one, per: model, models: [m], concurrent: 1, operations: [chat]}]"
 """Whoever is cut off must give back the place, or nobody else gets in."""
+SOON_S = 20
+"""For a place to be given back, by whom it was taken: its lease ends later."""
 
 
 def patient(endpoints, silence_s):
@@ -33,7 +37,8 @@ def brief(tmp_path_factory):
     (directory / "policy").mkdir()
     with engines(2) as endpoints:
         write(directory / "policy", patient(endpoints, SILENCE_S))
-        with running(directory / "s", "--policy", str(directory / "policy")) as gateway:
+        flags = ("--policy", str(directory / "policy"))
+        with running(directory / "s", *flags, env=PATIENT) as gateway:
             yield gateway, directory / "policy", endpoints
 
 
@@ -57,20 +62,33 @@ def test_silent_before_the_first_byte(brief):
     row = gateway.row("silent-1")
     assert (row["status"], row["attempts"], row["cut"], row["estimated"]) == (504, 1, 0, 0)
     assert (row["prompt_tokens"], row["completion_tokens"], row["unsettled"]) == (0, 0, 0)
-    assert ask(gateway, "next-1").status_code == 200, "its place was not given back"
+    wait_for(lambda: gets_in(gateway, "next-1"), SOON_S, "its place to be given back")
+
+
+def gets_in(gateway, name):
+    return ask(gateway, name).status_code == 200
 
 
 @pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1", "HTTP/2"])
 def test_silent_in_the_middle_of_a_stream(brief, http2):
     gateway, _, _ = brief
-    name = f"stops-{http2}"
-    with pytest.raises(httpx.RemoteProtocolError):
-        ask(gateway, name, http2=http2, stream=True, ttft_ms=1, itl_ms=60_000)
-    row = gateway.row(name)
+    names = (f"stops-{http2}-{number}" for number in count())
+
+    def stops():
+        """Ask; the name, if the first word has come in time."""
+        name = next(names)
+        try:
+            late = ask(gateway, name, http2=http2, stream=True, ttft_ms=1, itl_ms=60_000)
+        except httpx.RemoteProtocolError:
+            return name
+        assert late.status_code in {429, 504}, "on a busy machine: its place is taken, or silence"
+        return None
+
+    row = gateway.row(wait_for(stops, what="a stream that stops"))
     assert (row["status"], row["attempts"], row["cut"], row["estimated"]) == (200, 1, 1, 0)
     assert row["completion_tokens"] == 1, "what came is billed, and nothing else"
     assert row["prompt_tokens"] > 0
-    assert ask(gateway, f"next-{http2}").status_code == 200, "its place was not given back"
+    wait_for(lambda: gets_in(gateway, f"next-{http2}"), SOON_S, "its place to be given back")
 
 
 LATE = {"ttft_ms": 1500 * SILENCE_S}

@@ -1,13 +1,12 @@
 """Answers that are ended midway because they outrun a limit, through real Envoy and real SDKs."""
 
 import json
-import time
 
 import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from tests.e2e.conftest import ACME, GLOBEX, wait_for
+from tests.e2e.conftest import ACME, GLOBEX, count_running, wait_for
 from tests.e2e.limits import CHAT, ask, limited
 
 HARD = {"name": "hard", "per": "tenant", "completion_tokens": 600, "every": "31d", "stop": True}
@@ -39,9 +38,9 @@ def test_a_stream_that_outruns_its_limit_ends_politely_and_stops_the_engine(own)
     row = own.row("outruns")
     assert (row["status"], row["completion_tokens"]) == (200, usage.completion_tokens)
     assert row["prompt_tokens"] == usage.prompt_tokens
-    time.sleep(0.3)
+    wait_for(lambda: not any(map(count_running, own.engines())), what="the engine to stop")
     made = own.counters()[1] - before
-    assert usage.completion_tokens <= made < 1500, "the engine went on"
+    assert usage.completion_tokens <= made < 5000, "the engine went on"
 
 
 def test_what_was_not_used_can_be_used_by_the_next(own):

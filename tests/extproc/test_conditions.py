@@ -129,10 +129,10 @@ def test_lists_within_lists_are_given_up():
     ten = "[0,1,2,3,4,5,6,7,8,9]"
     for depth in range(5, 9):
         nested = "".join(f"{ten}.all(x{i}, " for i in range(depth)) + "true" + ")" * depth
-        begun = time.perf_counter()
+        begun = time.process_time()
         with pytest.raises(ConditionError, match="budget"):
             Condition(nested).holds(KNOWN)
-        assert time.perf_counter() - begun < 10, "a guard against hanging"
+        assert time.process_time() - begun < 10, "a guard against hanging"
 
 
 def test_patterns_take_linear_time():

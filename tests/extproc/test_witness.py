@@ -228,7 +228,7 @@ async def test_settlements_do_not_wait_for_each_other():
             yield message
 
     pipeline = Pipeline([Distant(AT_ONCE)], "v1", MemoryMeter())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await settle_all(messages(), CurrentPipeline(pipeline))
 
 

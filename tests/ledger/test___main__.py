@@ -36,6 +36,7 @@ class Settling:
         state.mkdir(exist_ok=True)
         self.log = state / f"settle-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "ledger", "--state", state, "--metrics-port", "0"]
+        command += ["--drain-s", str(GUARD_S)]
         with self.log.open("w") as log:
             self.process = subprocess.Popen([*command, *flags], stderr=log)
 
@@ -47,7 +48,8 @@ class Settling:
         self.process.wait(GUARD_S)
 
     def events(self):
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        whole = self.log.read_text().rpartition("\n")[0]  # a line may be half written
+        return [json.loads(line) for line in whole.splitlines()]
 
     def said(self):
         return [event["event"] for event in self.events()]

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from ledger.duty import attend, conclude, turn
 from telemetry.metrics import SettleMetrics
 
-GUARD_S = 20
+GUARD_S = 30
 
 
 class Chore:

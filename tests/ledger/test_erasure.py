@@ -3,6 +3,7 @@
 import random
 import threading
 from contextlib import closing
+from functools import partial
 
 import pytest
 from sqlalchemy import select, text
@@ -18,6 +19,7 @@ from ledger.erasure import (
     read_file,
     wipe,
 )
+from ledger.patience import patiently
 from ledger.sighting import Departure, Origin
 from ledger.store import Change, Open
 from ledger.tables import ERASURE, REQUEST, SUBJECT, USAGE
@@ -147,7 +149,7 @@ def test_it_waits_for_the_settle_process_and_says_when_it_cannot(tmp_path):
         def settle():
             number = 0
             while not stop.is_set():
-                archive.book(f"t{number}", user="bob")
+                patiently(partial(archive.book, f"t{number}", user="bob"))
                 number += 1
 
         settling = threading.Thread(target=settle)

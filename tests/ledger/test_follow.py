@@ -17,7 +17,7 @@ def process(tmp_path):
 async def test_follow_settles_what_is_left_before_it_ends(process):
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        followed = tasks.create_task(follow(process.settler, stop, drain_s=5))
+        followed = tasks.create_task(follow(process.settler, stop, drain_s=60))
         await asyncio.sleep(0.1)
         process.write(*(end(f"s{n}") for n in range(3_000)))
         stop.set()
@@ -39,7 +39,7 @@ async def test_follow_gets_over_a_ledger_that_was_down(process, caplog):
     process.write(end())
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        followed = tasks.create_task(follow(process.settler, stop, drain_s=5))
+        followed = tasks.create_task(follow(process.settler, stop, drain_s=60))
         assert await asyncio.to_thread(process.ledger.refused.wait, 20)
         process.ledger.down = False
         assert await asyncio.to_thread(process.ledger.committed.wait, 20)

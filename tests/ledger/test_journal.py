@@ -154,7 +154,7 @@ def test_a_killed_writer_lets_go_and_its_entry_stays(tmp_path):
         with (tmp_path / "1-2-0.jsonl").open("rb") as file:
             assert not is_complete(file.fileno())
             worker.send_signal(signal.SIGKILL)
-            worker.wait(10)
+            worker.wait(30)
             assert is_complete(file.fileno())
             assert read_entry(file.readline()).key == "s1"
 

@@ -29,12 +29,12 @@ def ledger(address):
 
 
 def end_connections(postgres, address):
-    """What a network that breaks does."""
+    """What a network that breaks does. They are gone when this returns, and their locks with them."""
     database = open_database(address, writes=True)
     with database.transaction() as connection:
         connection.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )

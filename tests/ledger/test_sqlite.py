@@ -47,7 +47,7 @@ def test_readers_see_whole_commits_while_the_writer_writes(ledger, path):
 
     def read():
         reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-        while not done.is_set():
+        while not (done.is_set() and counts):
             counts.append(reader.execute("SELECT count(*) FROM request").fetchone()[0])
         reader.close()
 

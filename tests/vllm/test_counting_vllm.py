@@ -83,7 +83,7 @@ def vllm(model, log, *flags):
         yield server
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ def test_messages(engine, vocabulary, asked):
     assert found.is_exact
 
 
-async def ask(engine, kind, document, deadline_s=10.0):
+async def ask(engine, kind, document, deadline_s=60.0):
     client = EngineClient()
     endpoint = f"127.0.0.1:{engine.port}"
     asking = EngineCounter(client, lambda _pool: [endpoint], deadline_s)

@@ -3,7 +3,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 
 import pytest
@@ -102,8 +102,8 @@ def test_the_environment_adds_to_the_given_one(tmp_path: Path):
 
 @pytest.fixture
 async def late() -> AsyncIterator[str]:
-    """A server whose first answer to /health is 503, the next 200."""
-    answers = iter([b"503 Service Unavailable", b"200 OK"])
+    """A server whose first answer to /health is 503, all others 200."""
+    answers = chain([b"503 Service Unavailable"], repeat(b"200 OK"))
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -155,7 +155,7 @@ async def test_a_server_runs_for_the_length_of_the_block(server: Server, tmp_pat
         assert process.returncode is None
     assert process.returncode is not None
     assert log.read_text().startswith(f"starting --model {server.model}")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while alive(child):  # noqa: ASYNC110 - the end of a grandchild raises no event
             await asyncio.sleep(0.01)
 

@@ -12,6 +12,7 @@ from engines.sim.engine import Settings, SimEngine
 
 from .conftest import Client, Start
 
+GUARD_S = 30.0
 CHAT = "/v1/chat/completions"
 HI = {"messages": [{"role": "user", "content": "Hello, world!"}], "max_tokens": 4}
 SLOW = Settings(ttft_ms=50, itl_ms=20)
@@ -43,7 +44,7 @@ async def metric(client: Client, name: str, **labels: str) -> float:
 
 async def settled(client: Client) -> tuple[float, ...]:
     """Prompt and generation tokens once nothing runs any more."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         while await metric(client, "num_requests_running"):  # noqa: ASYNC110 - only it knows
             await asyncio.sleep(0.01)
     names = ("prompt_tokens_total", "generation_tokens_total")
@@ -115,7 +116,7 @@ async def test_a_stream(sim: Client):
 
 async def test_headers_come_long_before_the_first_token(start: Start):
     client = await start(Settings(ttft_ms=60_000))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         answer = await client.post(CHAT, json={**HI, "stream": True})
         assert answer.status == 200
         assert await metric(client, "num_requests_running") == 1
@@ -144,7 +145,7 @@ async def test_the_engine_stops_when_the_client_leaves(start: Start, *, stream: 
             await asyncio.sleep(0.01)
         request.cancel()
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(GUARD_S), asyncio.TaskGroup() as group:
         request = group.create_task(whole(client, body))
         group.create_task(leave_after_three_tokens())
 
@@ -242,7 +243,7 @@ async def test_drip(sim: Client, *, stream: bool):
 
 async def test_the_pace_of_one_request(start: Start):
     client = await start(Settings(ttft_ms=60_000, itl_ms=60_000))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         status, _ = await post(client, {**HI, "x_sim": {"ttft_ms": 1, "itl_ms": 1}})
     assert status == 200
 

@@ -45,10 +45,14 @@ async def test_batches_are_numbered_and_replayed(context: zmq.asyncio.Context):
         asking.connect(f"tcp://127.0.0.1:{publisher.replay_port}")
         await asking.send_multipart([b"", b"nonsense!"])
         await asking.send_multipart([b"", sequence])
-        frames = [await asking.recv_multipart() for _ in range(3)]
+        frames = [await asking.recv_multipart()]
+        while frames[-1][2] != END:
+            frames.append(await asking.recv_multipart())
     assert frames[0] == [b"", b"kv@tiny", sequence, batch]
-    assert frames[1][2] == (number + 1).to_bytes(8, "big")
-    assert frames[2] == [b"", b"", END, b""]
+    numbers = [int.from_bytes(frame[2], "big") for frame in frames[:-1]]
+    assert numbers == [*range(number, number + len(numbers))]
+    assert msgspec.msgpack.decode(frames[-2][3])[1][0]["block_hashes"] == [1000]
+    assert frames[-1] == [b"", b"", END, b""]
 
     replays.cancel()
     publisher.close()

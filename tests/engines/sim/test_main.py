@@ -18,6 +18,7 @@ from openai import NotFoundError, OpenAI
 
 from engines.sim.__main__ import main
 from engines.sim.faults import Kind
+from extproc.cli.preflight import free_port
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "engines.sim"]
@@ -108,6 +109,7 @@ def test_a_request_that_hangs_does_not_keep_it(launch: Launch):
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         head = b"Host: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
         connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n%b\r\n%b" % (head, body))
+        ask(url, max_tokens=1)  # who came before is being served by then
         process.send_signal(signal.SIGTERM)
         assert connection.recv(1) == b""
     assert ended(process) == (0, "")
@@ -216,8 +218,7 @@ def test_with_a_profile_and_kv_events():
 
 
 def test_while_it_starts_up_nobody_is_let_in():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [*COMMAND, "--port", str(port), "--startup-s", "30"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         time.sleep(1)

@@ -9,12 +9,12 @@ from engines.sim.pace import FixedPace, Stall
 
 async def test_it_waits_and_does_not_go_back():
     started_s = time.monotonic()
-    pace = FixedPace(started_s, 0.02, Stall())
-    await pace.until(0)
-    assert pace.is_due(0)
-    assert not pace.is_due(1)
+    slow, pace = (FixedPace(started_s, itl_s, Stall()) for itl_s in (3600, 0.02))
+    await slow.until(0)
+    assert slow.is_due(0)
+    assert not slow.is_due(1)
     await pace.until(1)
-    assert 0.019 < time.monotonic() - started_s < 2
+    assert time.monotonic() - started_s > 0.019
     assert pace.is_due(1)
 
 
@@ -36,4 +36,4 @@ async def test_a_stall_holds_what_is_overdue_and_what_is_not():
     stall.until_s = started_s + 0.05
     assert not pace.is_due(0)
     await waiting
-    assert 0.049 < time.monotonic() - started_s < 2
+    assert time.monotonic() - started_s > 0.049

@@ -117,7 +117,7 @@ async def test_a_stream_keeps_its_plan_though_every_timer_is_late():
     pieces, ended = await pieces_of(await answer_of(send))
     assert ended
     assert b"".join(pieces).count(b"event") == 500
-    assert 0.09 < time.monotonic() - started_s < 3
+    assert time.monotonic() - started_s > 0.09
 
 
 async def test_many_bytes_leave_in_several_writes():

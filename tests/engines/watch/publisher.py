@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, closing
 import zmq
 
 from engines.watch.kv import BlockStored, pack
+from extproc.cli.preflight import free_port
 from tests.engines.watch.waiting import until
 
 
@@ -14,7 +15,7 @@ class Publisher:
 
     def __init__(self, context, keep=100):
         self.context, self.keep, self.deaf, self.asked = context, keep, False, []
-        self.begin("*", "*")
+        self.begin(free_port(), free_port())
 
     def begin(self, *ports):
         self.pub, self.router = self.context.socket(zmq.PUB), self.context.socket(zmq.ROUTER)

@@ -10,10 +10,12 @@ import pytest
 
 from engines.load import Load
 from engines.rates import Rates
-from engines.watch.scrape import Scraper, Target
+from engines.watch.pace import FAST_S
+from engines.watch.scrape import HEALTH_EVERY, Scraper, Target
 from tests.engines.watch.waiting import GUARD_S, until
 
 DEADLINE_S = 0.3
+"""Where somebody is late. Elsewhere nobody is, however long this process waits for a core."""
 
 
 def read(text):
@@ -89,14 +91,18 @@ class Looks:
     def faults(self, engine):
         return [look.fault for look in self.all.get(engine.target.endpoint, [])]
 
+    def are_good(self, engine):
+        """Three in a row: where others hold it up there are none."""
+        return self.faults(engine)[-3:] == ["", "", ""]
+
     def last(self, engine):
         return self.all.get(engine.target.endpoint, [None])[-1]
 
 
 @asynccontextmanager
-async def looking(*targets, **options):
+async def looking(*targets, deadline_s=GUARD_S, **options):
     looks = Looks()
-    scraper = Scraper(looks, deadline_s=DEADLINE_S, first_s=0.01, **options)
+    scraper = Scraper(looks, deadline_s=deadline_s, first_s=0.01, **options)
     scraper.aim([getattr(target, "target", target) for target in targets])
     async with asyncio.timeout(GUARD_S), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(scraper.run())
@@ -113,11 +119,16 @@ async def running(*engines):
         yield engines
 
 
+def has_one_for_metrics(engine):
+    """One connection, and a new one for each look at its health, of which the last may not be asked yet."""
+    return engine.connections <= 1 + engine.asked.count("/health") + 1
+
+
 async def test_the_load_again_and_again_on_one_connection():
     async with running(Engine()) as (engine,):
         before = monotonic()
         async with looking(engine) as looks:
-            await until(lambda: len(looks.faults(engine)) >= 3)
+            await until(lambda: len(looks.faults(engine)) >= 4)
             engine.text = b"running 7"
             await until(lambda: looks.last(engine).load == Load(running=7))
     found = looks.all[engine.target.endpoint]
@@ -125,8 +136,9 @@ async def test_the_load_again_and_again_on_one_connection():
     assert {look.fault for look in found} == {""}
     times = [before, *(look.at_s for look in found), monotonic()]
     assert times == sorted(times)
-    assert engine.asked.count("/health") <= 2, "once a second"
-    assert engine.connections <= 3, "one for metrics, a new one for each look at its health"
+    most = 2 + (times[-1] - before) / (FAST_S * (HEALTH_EVERY - 1))
+    assert engine.asked.count("/health") <= most, "about once a second"
+    assert has_one_for_metrics(engine)
 
 
 async def test_rates_come_from_successive_looks():
@@ -198,10 +210,10 @@ async def test_one_that_misbehaves_is_told_of_and_asked_less_often_until_it_is_w
     async with running(Engine(), Engine()) as (bad, well):
         for name, value in behaviour.items():
             setattr(bad, name, value)
-        async with looking(bad, well) as looks:
-            await until(lambda: len(looks.faults(bad)) >= 2)
-            assert set(looks.faults(bad)) == {fault}
-            assert set(looks.faults(well)) == {""}
+        async with looking(bad, well, deadline_s=DEADLINE_S) as looks:
+            await until(lambda: looks.faults(bad)[-2:] == [fault, fault])
+            assert "" not in looks.faults(bad)
+            await until(lambda: looks.are_good(well))
             await until(lambda: len(looks.faults(well)) > len(looks.faults(bad)))
             bad.hang = bad.drip = bad.raw = None
             bad.text = b"running 1"
@@ -209,17 +221,15 @@ async def test_one_that_misbehaves_is_told_of_and_asked_less_often_until_it_is_w
 
 
 async def test_one_that_refuses_and_comes_back():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        endpoint = "127.0.0.1:{1}".format(*taken.getsockname())
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))  # nobody else has it, and nobody is let in before somebody listens
+    endpoint = "127.0.0.1:{1}".format(*taken.getsockname())
     target = Target(endpoint, "/health", "/m", read)
     async with looking(target) as looks:
         await until(lambda: endpoint in looks.all)
         assert looks.all[endpoint][0].fault == "refused"
-        port = int(endpoint.rpartition(":")[2])
-        server = await asyncio.start_server(Engine().serve, "127.0.0.1", port)
-        await until(lambda: looks.all[endpoint][-1].fault == "")
-        server.close()
+        async with await asyncio.start_server(Engine().serve, sock=taken):
+            await until(lambda: looks.all[endpoint][-1].fault == "")
 
 
 async def test_one_that_takes_no_new_connections_is_noticed_though_an_old_one_is_served():
@@ -235,10 +245,12 @@ async def test_many_that_hang_delay_nobody():
         hanging = [
             Target("{}:{}".format(*each.getsockname()), "/health", "/m", read) for each in silent
         ]
-        async with running(Engine()) as (well,), looking(*hanging, well) as looks:
+        async with (
+            running(Engine()) as (well,),
+            looking(*hanging, well, deadline_s=DEADLINE_S) as looks,
+        ):
             await until(lambda: len(looks.all) == 151)
-            await until(lambda: len(looks.faults(well)) >= 3)
-            assert set(looks.faults(well)) == {""}
+            await until(lambda: looks.are_good(well))
             assert {looks.all[each.endpoint][0].fault for each in hanging} == {"timeout"}
 
 
@@ -251,7 +263,7 @@ async def test_targets_may_change_and_those_that_stay_go_on():
         count, before = len(looks.faults(goes)), len(looks.faults(stays))
         await until(lambda: len(looks.faults(stays)) >= before + 3)
         assert len(looks.faults(goes)) <= count + 1
-    assert stays.connections <= 3
+    assert has_one_for_metrics(stays)
 
 
 async def test_a_process_that_is_late_itself_blames_nobody():
@@ -263,6 +275,6 @@ async def test_a_process_that_is_late_itself_blames_nobody():
 
     async with running(Engine()) as (engine,):
         engine.hang = True
-        async with looking(engine, clock=clock) as looks:
+        async with looking(engine, deadline_s=DEADLINE_S, clock=clock) as looks:
             await until(lambda: len(engine.asked) >= 2)
     assert not looks.faults(engine)

@@ -57,7 +57,7 @@ async def engine():
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
     client = HttpClient()
-    yield EngineEmbedder(client, lambda pool: [f"127.0.0.1:{port}"], Asked("e", "bge", 5)), told
+    yield EngineEmbedder(client, lambda pool: [f"127.0.0.1:{port}"], Asked("e", "bge", 30)), told
     await client.close()
     await runner.cleanup()
 

@@ -47,11 +47,11 @@ def listening(run, fill=fill):
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert ready.wait(5)
+        assert ready.wait(30)
         yield
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(5)
+        thread.join(30)
         loop.close()
 
 

@@ -50,13 +50,15 @@ def test_silence_is_of_the_pool_wherever_it_is(members, silence_s):
 
 GUARD_S = 30
 LINGER_S = 0.3
+LONG_S = 3600.0
 TAKEN_S = TIMEOUT_S + 1
 KEYS = {"OLD": "sk-old", "NEW": "sk-new"}
 
 
 class Envoy:
     """Reads what it follows when it is asked for its counters, and has read it well; `refuses` makes its
-    check fail, `slow_s` its next answer late. What is `warming` is never ready."""
+    check fail, `slow_s` its next answer late. What is `warming` is never ready, nor anything while nothing
+    leads to the pool `missed`."""
 
     def __init__(self, layout):
         self.layout = layout
@@ -65,6 +67,7 @@ class Envoy:
         self.binary.write_text(f"#!/bin/sh\n[ ! -e {self.refusal} ]\n")
         self.binary.chmod(0o700)
         self.slow_s = self.warming = 0
+        self.missed, self.pictures = "", []
         self._taken, self._seen = Counter(), {}
 
     def refuses(self, whether):
@@ -74,8 +77,10 @@ class Envoy:
         slow_s, self.slow_s = self.slow_s, 0
         await asyncio.sleep(slow_s)
         name = request.query["filter"].strip("^$")
+        self.pictures.append(tuple(self.read(each) for each in ("routes", "pools")))
         if "warming" in name:
-            return web.Response(text=f"{name}: {self.warming}\n")
+            warming = self.warming or int(self.missed != "" and not self.leads_to(self.missed))
+            return web.Response(text=f"{name}: {warming}\n")
         for what, path in (("cluster_manager.cds", "pools"), ("http.clients.rds.pools", "routes")):
             text = (self.layout.envoy / f"{path}.yaml").stat().st_mtime_ns
             if self._seen.get(what) != text:
@@ -84,10 +89,13 @@ class Envoy:
         return web.Response(text=f"{name}: {self._taken[name]}\n")
 
     def leads_to(self, pool):
-        return f'exact: "{pool}"' in (self.layout.envoy / "routes.yaml").read_text()
+        return f'exact: "{pool}"' in self.read("routes")
 
     def goes_to(self, host):
-        return f'address: "{host}"' in (self.layout.envoy / "pools.yaml").read_text()
+        return f'address: "{host}"' in self.read("pools")
+
+    def read(self, what):
+        return (self.layout.envoy / f"{what}.yaml").read_text()
 
     @property
     def looked_at(self):
@@ -116,7 +124,7 @@ def keyed(models=(), **places):
 
 
 @asynccontextmanager
-async def publishing(root, policy, taken_s=TAKEN_S):
+async def publishing(root, policy, taken_s=TAKEN_S, linger_s=LINGER_S):
     layout = Layout(root)
     layout.make()
     envoy = Envoy(layout)
@@ -125,7 +133,7 @@ async def publishing(root, policy, taken_s=TAKEN_S):
         policy=(), policy_poll_s=1, processes=(), redis="", valkey=None, ledger=None,
         trusted_proxies=0, sidecars=False,
     )  # fmt: skip
-    published = Published(plan, policy, LINGER_S, taken_s)
+    published = Published(plan, policy, linger_s, taken_s)
     await published.begin()
     app = web.Application()
     app.router.add_get("/stats", envoy.stats)
@@ -149,7 +157,8 @@ async def until(condition):
 
 
 async def test_nobody_chooses_anew_what_is_gone_from_the_policy(tmp_path):
-    async with publishing(tmp_path, keyed(a=None, b=None)) as (published, envoy):
+    both = keyed(a=None, b=None)
+    async with publishing(tmp_path, both, linger_s=LONG_S) as (published, envoy):
         assert envoy.named == {"a": "", "b": ""}
         published.tell(keyed(a=None))
         await until(lambda: envoy.named == {"a": ""})
@@ -157,13 +166,14 @@ async def test_nobody_chooses_anew_what_is_gone_from_the_policy(tmp_path):
         published.tell(keyed(a=None, b=None))
         await until(lambda: envoy.named == {"a": "", "b": ""})
         published.tell(keyed(a=None))
+        published._linger_s = LINGER_S
         await until(lambda: not envoy.leads_to("b"))
         assert envoy.leads_to("a")
 
 
 async def test_what_was_refused_at_first_takes_nothing_away_when_it_is_taken(tmp_path, caplog):
     """Workers wait for the new pool and choose the old one until then."""
-    async with publishing(tmp_path, keyed(a=None)) as (published, envoy):
+    async with publishing(tmp_path, keyed(a=None), linger_s=LONG_S) as (published, envoy):
         envoy.refuses(True)
         published.tell(keyed(b=None))
         await until(lambda: "pools_refused" in caplog.text)
@@ -172,6 +182,7 @@ async def test_what_was_refused_at_first_takes_nothing_away_when_it_is_taken(tmp
         envoy.refuses(False)
         await until(lambda: envoy.named == {"b": ""})
         assert envoy.leads_to("a")
+        published._linger_s = LINGER_S
         await until(lambda: envoy.looked_at == {"b"})
         assert not envoy.leads_to("a")
         assert envoy.leads_to("b")
@@ -227,8 +238,7 @@ async def test_whoever_goes_back_after_half_a_change_is_where_he_was(tmp_path, c
     async with publishing(tmp_path, keyed(gpt=old), taken_s=0.2) as (published, envoy):
         envoy.warming = 1
         published.tell(keyed(gpt=new))
-        await until(lambda: "pools_refused" in caplog.text)
-        assert envoy.goes_to("new.example.com")
+        await until(lambda: "pools_refused" in caplog.text and envoy.goes_to("new.example.com"))
         assert envoy.named == {}, "nobody is to be told either place"
         published.tell(keyed(gpt=old))
         envoy.warming = 0
@@ -242,8 +252,7 @@ async def test_a_pool_moves_once_all_else_is_ready(tmp_path, caplog):
     async with publishing(tmp_path, keyed(gpt=old), taken_s=0.2) as (published, envoy):
         envoy.warming = 1
         published.tell(keyed(gpt=new, slow=("slow.example.com", "NEW")))
-        await until(lambda: "pools_refused" in caplog.text)
-        assert envoy.goes_to("slow.example.com")
+        await until(lambda: "pools_refused" in caplog.text and envoy.goes_to("slow.example.com"))
         assert envoy.goes_to("old.example.com")
         assert not envoy.goes_to("new.example.com")
         assert envoy.named == {"gpt": "old.example.com:443"}
@@ -254,11 +263,10 @@ async def test_a_pool_moves_once_all_else_is_ready(tmp_path, caplog):
 async def test_the_last_step_is_tried_again_too(tmp_path, caplog):
     both = keyed(a=None, gpt=("old.example.com", "OLD"))
     async with publishing(tmp_path, both, taken_s=0.2) as (published, envoy):
+        envoy.missed = "gpt"  # when its routes are gone, and its pool is about to go
         published.tell(keyed(a=None))
-        await until(lambda: not envoy.leads_to("gpt"))
-        envoy.warming = 1  # its routes are gone, and its pool is about to go
         await until(lambda: "pools_refused" in caplog.text)
-        envoy.warming = 0
+        envoy.missed = ""
         await until(lambda: not list((tmp_path / "envoy" / "secrets").iterdir()))
         assert not envoy.goes_to("old.example.com")
 
@@ -289,17 +297,19 @@ async def test_nothing_goes_together_with_a_move(tmp_path):
         published.tell(keyed(gpt=("new.example.com", "NEW")))
         await asyncio.sleep(LINGER_S * 2)
         envoy.refuses(False)
-        await until(lambda: envoy.named == {"gpt": "new.example.com:443"})
-        assert envoy.leads_to("b")
         await until(lambda: not envoy.leads_to("b"))
+        assert envoy.named == {"gpt": "new.example.com:443"}
+        moved = [routes for routes, pools in envoy.pictures if "new.example.com" in pools]
+        assert 'exact: "b"' in moved[0]
 
 
 async def test_chains_stay_as_long_as_pools(tmp_path):
     pools = {"a": None, "b": None}
     models = [{"name": "m", "pool": "a", "fallback": ["o"]}, {"name": "o", "pool": "b"}]
-    async with publishing(tmp_path, keyed(models, **pools)) as (published, envoy):
-        routes = envoy.layout.envoy / "routes.yaml"
+    before = keyed(models, **pools)
+    async with publishing(tmp_path, before, linger_s=LONG_S) as (published, envoy):
         published.tell(keyed(**pools))
         await asyncio.sleep(LINGER_S / 2)
-        assert "fallback/sent" in routes.read_text()
-        await until(lambda: "fallback/sent" not in routes.read_text())
+        assert "fallback/sent" in envoy.read("routes")
+        published._linger_s = LINGER_S
+        await until(lambda: "fallback/sent" not in envoy.read("routes"))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,8 @@ from tests.extproc.counting.test_draft import Spy
 from tests.extproc.counting.test_images import picture
 from tests.extproc.counting.vocabularies import ENGLISH, qwen, small, vocabulary
 
+TRIES = 10
+
 
 def chat(content="hello", **more):
     return {"messages": [{"role": "user", "content": content}], **more}
@@ -28,7 +31,7 @@ def chat(content="hello", **more):
 
 @pytest.fixture
 def threads():
-    made = Threads()
+    made = Threads(deadline_s=30)
     yield made
     made.close()
 
@@ -173,6 +176,13 @@ class Slow(Spy):
         return len(text)
 
 
+async def is_idle(threads):
+    try:
+        return await threads.run(lambda _until_s: True, 5)
+    except CountError:
+        return False
+
+
 async def test_a_count_that_takes_too_long_is_estimated():
     slow, threads = Slow(), Threads(deadline_s=0.05)
     try:
@@ -184,11 +194,16 @@ async def test_a_count_that_takes_too_long_is_estimated():
         assert (last.tokens, last.mix) == (50_000, None)
         # The very long ones wait elsewhere, where the estimate does not.
         slow.go.set()
-        await asyncio.sleep(0.1)
+        while not await is_idle(threads):
+            pass
         slow.go.clear()
-        very = await count(own, chat("z" * 2000), size_bytes=400_000)
-        assert very.counted_by == "estimate"
-        assert very.mix is not None
+        for _ in range(TRIES):
+            very = await count(own, chat("z" * 2000), size_bytes=400_000)
+            assert very.counted_by == "estimate"
+            if very.mix is not None:
+                break
+        else:
+            pytest.fail("they wait for each other")
     finally:
         slow.go.set()
         threads.close()
@@ -232,21 +247,25 @@ async def longest_gap_s(work):
 @pytest.mark.parametrize("name", ["small", "qwen", None])
 @pytest.mark.parametrize("kind", ["long", "counted", "many"])
 async def test_a_huge_prompt_holds_up_nobody(counter, tmp_path, name, kind):
-    """A generous bound for a machine with other work: a few milliseconds were measured, and counting
-    in the loop would take half a second and more."""
+    """A generous bound: a few milliseconds were measured, and counting in the loop would take half a
+    second and more, at every try; a machine with other work does now and then."""
     made = {"small": lambda: small(tmp_path), "qwen": qwen}.get(name)
-    own = counter(vocabulary(made(), CHATML) if made else None)
     document = {
         "long": lambda: chat(ENGLISH * (2**24 // len(ENGLISH))),
         "counted": lambda: chat(ENGLISH * (2**20 // len(ENGLISH))),
         "many": lambda: {"messages": chat("x")["messages"] * 20_000},
     }[kind]()
 
-    async def work():
+    async def work(own):
         found = await count(own, document, size_bytes=2**24)
         assert found.tokens > 50_000
 
-    assert await longest_gap_s(work) < 0.25
+    for _ in range(TRIES):
+        own = counter(vocabulary(made(), CHATML) if made else None)  # which remembers nothing yet
+        gap_s = await longest_gap_s(partial(work, own))
+        if gap_s < 0.25:
+            return
+    pytest.fail(f"nothing else was done for {gap_s:.3f} s")
 
 
 TEXT = st.text(max_size=20) | st.sampled_from(

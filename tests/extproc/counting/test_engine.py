@@ -31,7 +31,7 @@ class Engine:
 
 
 @asynccontextmanager
-async def asking(engine, deadline_s=5.0, endpoints=1):
+async def asking(engine, deadline_s=30.0, endpoints=1):
     app = web.Application()
     app.router.add_post("/{path:.*}", engine.serve)
     runner = web.AppRunner(app)

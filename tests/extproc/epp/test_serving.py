@@ -23,6 +23,7 @@ from extproc.stores.memory import MemoryMeter
 from extproc.wire import EnvoyStream
 from extproc.witness import CurrentPipeline
 
+GUARD_S = 30
 FD, BUFFERED = ProcessingMode.FULL_DUPLEX_STREAMED, ProcessingMode.BUFFERED
 ENDPOINTS = ("10.0.0.1:1", "10.0.0.2:1")
 RAW = b'{"model": "m"}'
@@ -244,13 +245,15 @@ async def test_what_runs_long_is_told_to_run():
     async with asyncio.TaskGroup() as tasks:
         renewing = tasks.create_task(serving.renew(CurrentPipeline(pipeline), 0.01))
         tasks.create_task(serving.serve(stream, pipeline, ByteBudget(1 << 20), MemoryMeter()))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GUARD_S):
             while len(decide.renewed) < 2:  # noqa: ASYNC110 - a loop of a few turns
                 await asyncio.sleep(0.01)
         assert decide.renewed[0].running
         assert decide.renewed[0].witness["settle_key"]
         leaving.set()
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(GUARD_S):
+            while not decide.ends:  # noqa: ASYNC110 - a loop of a few turns
+                await asyncio.sleep(0.01)
         told = len(decide.renewed)
         await asyncio.sleep(0.03)
         assert len(decide.renewed) == told

@@ -68,7 +68,8 @@ class Pools(MemoryEngines):
     def __init__(self, **loads):
         super().__init__({f"pool-{name}": [] for name in loads})
         for name, load in loads.items():
-            self.pools[f"pool-{name}"] = [Candidate("10.0.0.1:80", load, monotonic())]
+            just_now = monotonic() + 3600  # however long a test takes
+            self.pools[f"pool-{name}"] = [Candidate("10.0.0.1:80", load, just_now)]
 
 
 async def decide(view, *, tenant="acme", budgets=None, steps=STEPS, **members):
@@ -115,7 +116,7 @@ class Broken(MemoryCounters):
 
 
 async def test_money_that_is_nearly_gone_leads_down():
-    counters, view = MemoryCounters(), Pools(big=EMPTY, small=EMPTY)
+    counters, view = MemoryCounters(lambda: 1_800_000_000 * 10**6), Pools(big=EMPTY, small=EMPTY)
     budgets = Budgets([Reach(limit=BUDGET, per=("tenant",))], counters)
     assert (await decide(view, budgets=budgets)).fact(Model).name == "big"
     await counters.reserve("k", [Charge(BUDGET, "acme", 800)], 60)

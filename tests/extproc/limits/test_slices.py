@@ -113,6 +113,6 @@ async def test_they_are_given_back_though_the_counters_were_away_for_a_while(awa
         await counters.settle("k", used(1000))
         await stream.end(tokens=1000)
         shared.away = False
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await truth.look([(stream.limits[0], "acme")]))[0].remaining != 9000:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.001)

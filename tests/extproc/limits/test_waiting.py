@@ -13,10 +13,10 @@ from extproc.limits.base import Charge, Spent, Ticket, find_places
 from extproc.limits.waiting import Asked, Waiting
 from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.memory import MemoryQueueMeter
-from tests.extproc.stores.limits import bucket, leaky, semaphore
+from tests.extproc.stores.limits import Clock, bucket, leaky, semaphore
 
-SLOTS = semaphore("slots", 1, wait_s=5)
-HANG_S = 10.0
+SLOTS = semaphore("slots", 1, wait_s=60)
+HANG_S = 30.0
 
 
 class Room:
@@ -85,12 +85,17 @@ async def test_who_waits_is_served_in_order_as_places_fall_free():
 
 
 async def test_time_makes_room_in_a_rate():
-    rate = leaky("rate", 100, wait_s=5)
+    rate, clock = leaky("rate", 100, wait_s=60), Clock()
     async with room() as one:
+        one.counters = one.waiting._counters = MemoryCounters(clock)
         await one.take("k0", rate, amount=100)
-        turn = await one.come(one.asked("k1", rate, amount=5))
-        assert turn.verdict.admitted
-        assert turn.waited_s >= 0.04
+        waits = one.tasks.create_task(one.come(one.asked("k1", rate, amount=5)))
+        await one.until(1)
+        clock.wait(0.04)
+        await asyncio.sleep(0.3)  # it has asked again
+        assert not waits.done()
+        clock.wait(0.01)
+        assert (await waits).verdict.admitted
 
 
 async def test_it_gives_up_when_the_limit_or_the_client_has_no_more_patience():
@@ -172,7 +177,7 @@ async def test_who_had_better_not_wait(most, size, client_s, why):
 
 async def test_what_never_fits_is_not_waited_for():
     async with room() as one:
-        asked = one.asked("k1", leaky("rate", 100, wait_s=5), amount=101)
+        asked = one.asked("k1", leaky("rate", 100, wait_s=60), amount=101)
         assert one.waiting.refuses(asked, await one.refused(asked)) == "late"
 
 

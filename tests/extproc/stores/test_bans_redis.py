@@ -7,11 +7,15 @@ from extproc.guards.base import Case
 from extproc.stores.bans_redis import PAGE, open_bans
 from tests.extproc.guards.cases import GROWTH
 
+PATIENT_S = 30.0
 ANN = Case("key:ann", why="more than 100 refusals")
 
 
 async def test_another_process_sees_them_by_the_servers_clock(valkey):
-    async with open_bans(valkey.url) as one, open_bans(valkey.url) as other:
+    async with (
+        open_bans(valkey.url, deadline_s=PATIENT_S) as one,
+        open_bans(valkey.url, deadline_s=PATIENT_S) as other,
+    ):
         seen = (await other.read()).seen
         made = await one.add(ANN, GROWTH)
         (ban,) = (await other.read(seen)).bans
@@ -20,7 +24,7 @@ async def test_another_process_sees_them_by_the_servers_clock(valkey):
 
 
 async def test_after_an_empty_restart_news_are_seen(valkey):
-    async with open_bans(valkey.url) as bans:
+    async with open_bans(valkey.url, deadline_s=PATIENT_S) as bans:
         await bans.add(Case("key:bob"), GROWTH)
         seen = (await bans.read()).seen
         valkey.order("FLUSHALL")
@@ -30,7 +34,7 @@ async def test_after_an_empty_restart_news_are_seen(valkey):
 
 
 async def test_every_key_has_an_end(valkey):
-    async with open_bans(valkey.url) as bans:
+    async with open_bans(valkey.url, deadline_s=PATIENT_S) as bans:
         await bans.put(ANN, 1000)
     for key in ("bans", "ends", "changes"):
         left_s = int(valkey.order("TTL", f"{{headgate}}:g:{key}")[1:])
@@ -46,7 +50,7 @@ async def test_without_a_server_there_is_a_fault_in_time():
 
 
 async def test_an_error_of_the_servers_is_a_fault(valkey):
-    async with open_bans(valkey.url) as bans:
+    async with open_bans(valkey.url, deadline_s=PATIENT_S) as bans:
         await bans.read()
         valkey.order("SET", "{headgate}:g:bans", "not ours")
         with pytest.raises(CountersFaultError, match="WRONGTYPE"):
@@ -54,7 +58,7 @@ async def test_an_error_of_the_servers_is_a_fault(valkey):
 
 
 async def test_many_are_read_page_by_page(valkey):
-    async with open_bans(valkey.url, deadline_s=10) as bans:
+    async with open_bans(valkey.url, deadline_s=PATIENT_S) as bans:
         for number in range(2 * PAGE + 1):
             await bans.add(Case(f"key:{number}"), GROWTH)
         news = await bans.read()
@@ -63,7 +67,7 @@ async def test_many_are_read_page_by_page(valkey):
 
 
 async def test_what_another_version_has_written_is_left_alone(valkey):
-    async with open_bans(valkey.url) as bans:
+    async with open_bans(valkey.url, deadline_s=PATIENT_S) as bans:
         await bans.add(ANN, GROWTH)
         for name, document in (("requests:key:bob", "{}"), ("thoughts:key:ann", "[]")):
             valkey.order("HSET", "{headgate}:g:bans", name, document)

@@ -17,7 +17,7 @@ from extproc.stores.counters_redis import open_counters
 from extproc.stores.memory import MemoryQueueMeter
 from tests.extproc.stores.limits import Clock, bucket, budget, leaky, semaphore, used, window
 
-HANG_S = 20.0
+HANG_S = 30.0
 
 # ---- twins
 
@@ -77,16 +77,19 @@ class Script:
                 return await counters.reserve(key, charges, 30, ticket=ticket)
 
 
-async def compare(url, seed):
+async def compare(valkey, seed):
     script, clock = Script(seed), Clock()
     memory, told, heard, waited = MemoryCounters(clock), [], [], False
     memory.listen(told.append)
-    async with open_counters(url, deadline_s=10, clock=clock) as redis:
+    async with open_counters(valkey.url, deadline_s=10, clock=clock) as redis:
         redis.listen(heard.append)
         for index, (what, _) in enumerate(script.steps):
             if what == "wait":
                 clock.now_us += script.pauses[index]
                 continue
+            valkey.order(
+                "SET", "{headgate}:a:w1", ""
+            )  # it lives, however long this process stands still
             answer = await script.do(memory, index)
             assert answer == await script.do(redis, index), script.steps[index]
             waited = waited or (isinstance(answer, Verdict) and answer.waits)
@@ -100,7 +103,7 @@ async def compare(url, seed):
 @given(seed=st.integers())
 def test_both_stores_answer_and_call_alike(valkey_server, seed):
     valkey_server.order("FLUSHALL")
-    asyncio.run(compare(valkey_server.url, seed))
+    asyncio.run(compare(valkey_server, seed))
 
 
 # ---- several workers
@@ -168,6 +171,12 @@ async def test_two_workers_keep_one_order_and_no_place_idle(valkey):
     assert 2.5 <= found["acme"] / found["globex"] <= 3.5
 
 
+async def until_waiting(valkey, count):
+    async with asyncio.timeout(HANG_S):
+        while valkey.order("ZCARD", "{headgate}:z:batch:slots:") != f":{count}\r\n":  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
 async def test_no_newcomer_passes_who_waits_in_another_worker(valkey):
     """Worker B asks all the time, and is always refused at first or comes after A's."""
     limit = semaphore("slots", 1, wait_s=20)
@@ -182,10 +191,10 @@ async def test_no_newcomer_passes_who_waits_in_another_worker(valkey):
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(have(first, "a"))
-            await asyncio.sleep(0.02)
+            await until_waiting(valkey, 1)
             for number in range(20):
                 tasks.create_task(have(second, f"b{number:02}"))
-            await asyncio.sleep(0.02)
+            await until_waiting(valkey, 21)
             await first.counters.settle("held", Spent())
         assert order == ["a", *(f"b{number:02}" for number in range(20))]
 

@@ -110,7 +110,7 @@ async def test_it_writes_beside_requests_and_leaves_nothing_when_asked_to_stop(d
     files = DecisionFiles(directory, LISTEN, lambda *_: loop.call_soon_threadsafe(written.set))
     writing = loop.create_task(files.run(interval_s=0.01))
     files.put(record("k1"))
-    await asyncio.wait_for(written.wait(), 5)
+    await asyncio.wait_for(written.wait(), 30)
     assert find_decisions(directory, "k1")
     for n in range(250):
         files.put(record(f"late{n}", "late"))

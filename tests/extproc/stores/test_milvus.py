@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -34,12 +35,24 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-async def line(clock):
-    made = MilvusLine(Where("http://x", deadline_s=0.05), lambda _: Client(), clock)
+@asynccontextmanager
+async def opened(clock, deadline_s):
+    made = MilvusLine(Where("http://x", deadline_s=deadline_s), lambda _: Client(), clock)
     await made.prepare("c", lambda _: None)
     yield made
     made.close()
+
+
+@pytest.fixture
+async def line(clock):
+    async with opened(clock, 30) as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty(clock):
+    async with opened(clock, 0.05) as made:
+        yield made
 
 
 def broken(_):
@@ -55,25 +68,25 @@ async def test_it_answers(line):
     assert await line.call(type, "c") is Client
 
 
-async def test_a_slow_one_is_left_at_the_deadline(line):
+async def test_a_slow_one_is_left_at_the_deadline(hasty):
     end = threading.Event()
     began_s = time.monotonic()
     with pytest.raises(QuestionsFaultError, match="no answer within 50 ms"):
-        await line.call(lambda _: end.wait(30), "c")
+        await hasty.call(lambda _: end.wait(30), "c")
     assert time.monotonic() - began_s < 20
     end.set()
 
 
-async def test_threads_that_hang_stall_nobody(line):
+async def test_threads_that_hang_stall_nobody(hasty):
     """All threads hang; who asks then is told at the deadline, and the breaker opens."""
     end = threading.Event()
     async with asyncio.timeout(20):
         results = await asyncio.gather(
-            *(line.call(lambda _: end.wait(30), "c") for _ in range(20)), return_exceptions=True
+            *(hasty.call(lambda _: end.wait(30), "c") for _ in range(20)), return_exceptions=True
         )
     assert {type(each) for each in results} == {QuestionsFaultError}
     with pytest.raises(QuestionsFaultError, match="left alone"):
-        await line.call(lambda _: None, "c")
+        await hasty.call(lambda _: None, "c")
     end.set()
 
 
@@ -101,7 +114,7 @@ async def test_what_cannot_be_prepared_is_tried_again(clock):
             raise OSError("away")
         return Client()
 
-    line = MilvusLine(Where("http://x", deadline_s=5), connect, clock)
+    line = MilvusLine(Where("http://x", deadline_s=30), connect, clock)
     with pytest.raises(QuestionsFaultError, match="OSError"):
         await line.prepare("c", lambda _: None)
     await over(line, broken)
@@ -122,7 +135,7 @@ async def test_what_goes_wrong_beside_is_told(line, caplog):
 
 
 async def test_closing_hangs_up():
-    line = MilvusLine(Where("http://x", deadline_s=5), lambda _: Client())
+    line = MilvusLine(Where("http://x", deadline_s=30), lambda _: Client())
     await line.prepare("c", lambda _: None)
     client = await line.call(lambda client: client, "c")
     line.close()
@@ -133,7 +146,7 @@ async def test_closing_hangs_up():
 
 async def test_who_asks_while_it_is_closed_is_told(clock):
     """A policy that keeps questions elsewhere closes it under those who ask: nobody's task may be cancelled."""
-    line = MilvusLine(Where("http://x", deadline_s=5), lambda _: Client(), clock)
+    line = MilvusLine(Where("http://x", deadline_s=30), lambda _: Client(), clock)
     await line.prepare("c", lambda _: None)
     end = threading.Event()
     asking = [asyncio.ensure_future(line.call(lambda _: end.wait(30), "c")) for _ in range(6)]

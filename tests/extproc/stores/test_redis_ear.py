@@ -8,7 +8,7 @@ from extproc.stores import redis_ear
 from extproc.stores.redis_address import read_url
 from extproc.stores.redis_ear import open_ear
 
-HANG_S = 10.0
+HANG_S = 30.0
 PLACE = Place("slots:acme", "batch", "k1", "w1", 3, "a tenant")
 
 

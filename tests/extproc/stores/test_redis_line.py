@@ -13,7 +13,7 @@ from tests.extproc.stores.road import tls_road_to
 from tests.issuer import make_certificate
 from tests.valkey import Valkey
 
-GUARD_S = 10.0
+GUARD_S = 30.0
 
 
 def line_to(url, deadline_s=5.0):
@@ -47,15 +47,12 @@ async def test_what_goes_wrong_inside_is_raised_as_it_is(valkey):
 
 
 async def test_nobody_there(tmp_path):
-    async with line_to(f"unix://{tmp_path}/none", deadline_s=0.5) as line:
-        with pytest.raises(CountersFaultError, match="no connection"):
-            await line.call(("PING",))
-        begun = asyncio.get_running_loop().time()
-        with pytest.raises(CountersFaultError):
-            await line.call(("PING",))
-        assert asyncio.get_running_loop().time() - begun < 0.4, (
-            "known to be down, it is not awaited"
-        )
+    """It is known to be down, and not awaited."""
+    url = f"unix://{tmp_path}/none"
+    async with asyncio.timeout(GUARD_S), line_to(url, deadline_s=10 * GUARD_S) as line:
+        for _ in range(2):
+            with pytest.raises(CountersFaultError, match="no connection"):
+                await line.call(("PING",))
 
 
 async def test_before_the_first_try_has_ended():
@@ -83,14 +80,12 @@ async def test_a_connection_that_ended_while_idle_is_made_again(valkey):
 
 
 async def test_a_server_that_stands_still_does_not_hold_up(valkey):
-    async with line_to(valkey.url, deadline_s=0.02) as line:
+    async with asyncio.timeout(GUARD_S), line_to(valkey.url, deadline_s=0.02) as line:
         await until(lambda: answers(line))
         valkey.pause()
         try:
-            begun = asyncio.get_running_loop().time()
             with pytest.raises(CountersFaultError, match="no answer in time"):
                 await line.call(("PING",))
-            assert asyncio.get_running_loop().time() - begun < 1.0
         finally:
             valkey.resume()
         await until(lambda: answers(line))

@@ -13,17 +13,21 @@ class Gate:
     """Work that goes on until it is told to end."""
 
     def __init__(self):
-        self.running = 0
+        self.at_work = []
         self.open = threading.Event()
 
+    @property
+    def running(self):
+        return len(self.at_work)
+
     def work(self):
-        self.running += 1
-        assert self.open.wait(10)
+        self.at_work.append(threading.get_ident())
+        assert self.open.wait(30)
         return "done"
 
 
 async def until(check):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not check():  # noqa: ASYNC110 - threads move what is checked
             await asyncio.sleep(0.001)
 

@@ -67,10 +67,10 @@ def test_a_bomb_is_opened_to_a_bound_and_told():
 
 
 def test_many_pieces_are_bounded():
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = layers(" ".join(encode64(f"piece number {each} of many") for each in range(10_000)))
     assert len(found) <= 2 * MOST_PIECES + 2
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_as_text_takes_what_people_write():

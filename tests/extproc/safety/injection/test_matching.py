@@ -79,9 +79,9 @@ def test_rules_of_the_operators_own():
     ],
 )
 def test_a_megabyte_of_anything(piece, score):
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = MATCHER.find(piece * (MEGABYTE // len(piece.encode(errors="replace"))), "user")
-    assert time.perf_counter() - begun < 10, "a hang, and no slow machine"
+    assert time.process_time() - begun < 10, "a hang, and no slow machine"
     assert abs(found.score - score) <= 0.45
 
 
