@@ -46,14 +46,19 @@ class Source:
     file: Path
     refresh_s: float
 
+    @property
+    def place(self) -> tuple[str, Path]:
+        return self.url, self.file
+
 
 class KeyRing:
     """Implements `tokens.Ring` for one source. `KeyRings.run` does the work."""
 
-    def __init__(self, source: Source, wake: asyncio.Event) -> None:
+    def __init__(self, source: Source, wake: asyncio.Event, keys: KeySet | None = None) -> None:
+        """`keys`: what is known of the place already."""
         self.source = source
         self._wake = wake
-        self._keys: KeySet | None = None
+        self._keys = keys
         self._is_stale = False
         self._is_fetching = False
         self._begun_s = -inf
@@ -116,9 +121,14 @@ class KeyRings:
         """Return the ring of that source; a new one is filled at once, as soon as `run` runs."""
         ring = self._rings.get(source)
         if ring is None:
-            ring = self._rings[source] = KeyRing(source, self._wake)
+            ring = self._rings[source] = KeyRing(source, self._wake, self._known(source))
             self._wake.set()
         return ring
+
+    def _known(self, source: Source) -> KeySet | None:
+        """Find the keys of the same place under another name, or refreshed in another rhythm."""
+        same = (each for each in self._rings.values() if each.source.place == source.place)
+        return next((each.keys for each in same if each.keys), None)
 
     async def run(self) -> None:
         """Fetch what is due, for ever; cancel to stop."""

@@ -77,12 +77,23 @@ def read_all(directories: Sequence[Path]) -> Sources:
     for directory in directories:
         try:
             paths = sorted(path for path in directory.iterdir() if is_policy(path.name))
+            check_names(paths)
             sources.update((path, path.read_bytes()) for path in paths)
         except OSError as exc:
             raise PolicyError(f"{exc.filename or directory}: {exc.strerror}") from None
         if not paths:
             raise PolicyError(f"{directory}: no policy there (no *.yaml file)")
     return sources
+
+
+def check_names(paths: Iterable[Path]) -> None:
+    """See that what the files are called can be written down. Raises: PolicyError."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            shown = str(path).encode("utf-8", "backslashreplace").decode()
+            raise PolicyError(f"{shown}: the name is not UTF-8") from None
 
 
 def is_policy(name: str) -> bool:

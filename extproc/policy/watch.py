@@ -17,6 +17,10 @@ CONFIRM_S = 0.05
 """How soon the second look comes. Whoever writes a file is done by then, and a directory that was
 swapped while it was read shows itself."""
 
+FIRST_PAUSE, MOST_PAUSE = 10, 1280
+"""Looks before files that could not be served are tried again: what they refer to (a secret, a vocabulary) may be there
+by now, or room on the disk. Each pause is twice as long as the one before: most mistakes are in the files themselves."""
+
 Reject = Callable[[PolicyError, str], None]
 
 
@@ -36,12 +40,14 @@ class Watch:
         """`in_force` is so at first. `swap` gets every new policy that loads, and may raise
         PolicyError; `reject` gets, once, what is wrong with one that does not, and its version
         (empty when the files cannot even be read). `load` reads what a policy refers to as well;
-        what changes there alone is not noticed. `ready` returns when a policy may be swapped in; one
+        what changes there alone is not noticed, unless it was missing. `ready` returns when a policy may be swapped in; one
         whose files change meanwhile never is. While it waits, `swap` gets the one in force, less the
         identities that the new one takes away, if there are any."""
         self._directories = directories
         self._in_force = in_force
         self._judged = self._noticed = in_force.version
+        self._refused = self._complaint = ""
+        self._pause = self._left = 0
         self._swap = swap
         self._reject = reject
         self._load = load
@@ -63,7 +69,7 @@ class Watch:
                 self._refuse(exc, "")
             return
         version = version_of(sources)
-        if self._is_news(version):
+        if self._is_news(version) or self._is_due_again(version):
             await self._take(sources, version)
 
     def _is_news(self, seen: str) -> bool:
@@ -72,7 +78,15 @@ class Watch:
         if seen == self._judged or seen != before:
             return False
         self._judged = seen
+        self._refused = self._complaint = ""
         return True
+
+    def _is_due_again(self, version: str) -> bool:
+        """Whether a version that was refused has waited long enough."""
+        if version != self._refused:
+            return False
+        self._left -= 1
+        return self._left <= 0
 
     async def _take(self, sources: Sources, version: str) -> None:
         try:
@@ -87,6 +101,7 @@ class Watch:
         except Exception as exc:  # noqa: BLE001 - whatever it is, what is in force goes on
             self._refuse(PolicyError(f"{type(exc).__name__}: {exc}"), version)
         else:
+            self._refused = ""
             log.info(Event.POLICY_LOADED, policy=version)
 
     async def _is_ready(self, ready: Awaitable[None], policy: Policy) -> bool:
@@ -128,5 +143,11 @@ class Watch:
             return False
 
     def _refuse(self, error: PolicyError, version: str) -> None:
+        is_again = version == self._refused
+        self._pause = min(2 * self._pause, MOST_PAUSE) if is_again else FIRST_PAUSE
+        self._refused, self._left = version, self._pause
+        if str(error) == self._complaint:
+            return
+        self._complaint = str(error)
         log.error(Event.POLICY_REJECTED, error=str(error), policy=version)
         self._reject(error, version)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,27 @@ async def test_a_new_key_is_asked_for_early():
             while kids(ring) != ["key-2", "key-1"]:
                 await ring.refresh()
             assert issuer.fetches == 2
+
+
+@pytest.mark.parametrize("change", [{"issuer": "renamed"}, {"refresh_s": 60}])
+async def test_keys_of_a_place_stay_when_the_policy_says_more_of_it_while_it_is_away(change):
+    async with Issuer().serving() as issuer:
+        told = Told()
+        rings = KeyRings(told)
+        here = source(issuer)
+        ring = rings.ring(here)
+        async with refreshing(rings):
+            await filled(ring)
+            issuer.fault = "down"
+            other = rings.ring(replace(here, **change))
+            assert other is not ring
+            assert other.keys is ring.keys
+            while (await told.next())[1] != "failed":
+                pass
+            assert other.is_stale
+            assert other.keys is ring.keys
+            elsewhere = rings.ring(replace(here, url=f"{here.url}/elsewhere"))
+            assert elsewhere.keys is None
 
 
 async def test_a_reload_finds_the_same_ring_and_an_unused_one_goes():

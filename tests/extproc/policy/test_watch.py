@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -152,6 +153,19 @@ async def test_what_is_gone_for_a_while_is_told_once_and_changes_nothing(policy,
     (tmp_path / "aside").rename(policy)
     await look(watching)
     assert swaps.names == ["one"], "it is taken again, for whoever asks whether all is well"
+
+
+async def test_a_name_that_is_not_utf_8_is_a_mistake_and_no_end(policy, swaps):
+    """As of an editor, or an archive, with another encoding."""
+    watching = watch(policy, swaps)
+    strange = policy / os.fsdecode(b"schl\xfcssel.yaml")
+    strange.write_text(GOOD.format("two"))
+    await look(watching, 4)
+    ((said, version),) = swaps.rejected
+    assert (said, version) == (f"{policy}/schl\\udcfcssel.yaml: the name is not UTF-8", "")
+    strange.rename(policy / "b.yaml")
+    await look(watching)
+    assert [len(each.tenants) for each in swaps.policies] == [2]
 
 
 @pytest.mark.parametrize(

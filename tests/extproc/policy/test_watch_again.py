@@ -1,11 +1,14 @@
 """Reload: what comes back, good or bad, is told again; so the last word in the log is the truth."""
 
 import logging
+from functools import partial
 
 import pytest
 
-from extproc.policy.load import load
-from extproc.policy.watch import Watch
+from extproc.errors import PolicyError
+from extproc.policy.load import load, load_sources
+from extproc.policy.secrets import SecretReader
+from extproc.policy.watch import FIRST_PAUSE, Watch
 
 GOOD = "tenants: [{{name: {}}}]\n"
 BAD = "tenants: [{nmae: two}]\nkeys: none\n"
@@ -115,3 +118,44 @@ async def test_no_text_ends_the_watch(rig, text):
     rig.write(GOOD.format("two"))
     await rig.look()
     assert rig.names() == ["two"]
+
+
+SERVICE = "services: [{{name: rag, token: {{file: {}}}}}]\n"
+
+
+async def test_a_secret_that_comes_later_than_the_policy_is_found(rig, tmp_path, events):
+    """Kubernetes brings a ConfigMap and a Secret each in its own time."""
+    secret = tmp_path / "token"
+    in_force = load([rig.mount])
+    read = partial(load_sources, secrets=SecretReader({}))
+    watching = Watch([rig.mount], in_force, rig.swap, rig.reject, read)
+    rig.write(GOOD.format("two") + SERVICE.format(secret))
+    for _ in range(2 + FIRST_PAUSE):
+        await watching.look()
+    ((said, version),) = rig.rejected
+    assert "missing or empty" in said
+    secret.write_text("0123456789abcdefghij")
+    for _ in range(2 * FIRST_PAUSE):
+        await watching.look()
+    assert rig.names() == ["two"]
+    assert len(rig.rejected) == 1, "the same is told once"
+    assert events() == [("policy_rejected", version), ("policy_loaded", version)]
+
+
+async def test_what_stays_wrong_is_tried_ever_more_seldom(rig):
+    tries = []
+
+    def refuse(_policy):
+        tries.append(None)
+        raise PolicyError(f"no room, {len(tries) // 2}")
+
+    watching = Watch([rig.mount], load([rig.mount]), refuse, rig.reject)
+    rig.write(GOOD.format("two"))
+    at = []
+    for look in range(2 + 7 * FIRST_PAUSE):
+        await watching.look()
+        at += [look] * (len(tries) - len(at))
+    first = at[0]
+    assert [each - first for each in at] == [0, FIRST_PAUSE, 3 * FIRST_PAUSE, 7 * FIRST_PAUSE]
+    said = [said for said, _ in rig.rejected]
+    assert said == ["no room, 0", "no room, 1", "no room, 2"], "what is new is told"
