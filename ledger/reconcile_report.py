@@ -24,7 +24,7 @@ def find(connection: Connection, since_ms: int | None) -> Sequence[Finding]:
         latest = read_latest(connection)
         return [compare(Look.first(look.era), look) for _, look in sorted(latest.items())]
     looks = read_since(connection, since_ms)
-    return [compare(*span) for _, each in sorted(looks.items()) for span in spans(each)]
+    return [compare(*span) for _, each in sorted(looks.items()) for span in spans(each, since_ms)]
 
 
 def is_right(findings: Iterable[Finding]) -> bool:

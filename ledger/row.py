@@ -36,9 +36,9 @@ FREE_OPERATIONS = frozenset({"models", "count_tokens", "usage"})
 COUNTED_AT_THE_END = frozenset({"messages"})
 """Operations whose streams name the prompt at once and what was generated only in the last event."""
 
-UNTIMED_OPERATIONS = frozenset({"responses"})
-"""Operations whose streams begin with an event that comes long before the first token: what Envoy
-measures is not TTFT."""
+UNTIMED_OPERATIONS = frozenset({"responses", "usage"})
+"""Operations of which what Envoy measures is not TTFT: streams that begin with an event long before the
+first token, and answers of our own services, which have none."""
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -64,15 +64,16 @@ def resume(looks: Iterable[Look]) -> Trail:
     return Trail(Look.first(era), same) if whole else Trail(same[0], same[1:])
 
 
-def spans(looks: Iterable[Look]) -> Sequence[tuple[Look, Look]]:
+def spans(looks: Iterable[Look], since_ms: int) -> Sequence[tuple[Look, Look]]:
     """From looks at one endpoint, oldest first: the first and the last of each era, to be compared.
 
-    An era that began among them is taken from its beginning.
+    An era that began among them, or after `since_ms`, is taken from its beginning.
     """
     found: list[tuple[Look, Look]] = []
     for look in looks:
         if found and found[-1][0].era == look.era:
             found[-1] = (found[-1][0], look)
         else:
-            found.append((Look.first(look.era) if found else look, look))
+            is_young = bool(found) or look.era.after_ms >= since_ms
+            found.append((Look.first(look.era) if is_young else look, look))
     return found

@@ -65,6 +65,12 @@ def test_since_some_time_ago(tmp_path):
     assert finding.since_ms == AT_MS + 2 * HOUR_MS
 
 
+def test_an_engine_that_is_younger_than_that_is_compared_from_its_beginning(tmp_path):
+    """The first look that is kept is the last of its quarter of an hour: before it lies all that it has computed."""
+    (finding,) = found(tmp_path, [look(1, 5010, 10), look(2, 5010, 10)], since_hours=-1)
+    assert (finding.since_ms, finding.prompt.unknown) == (AT_MS, 5000)
+
+
 def test_an_engine_that_started_anew_is_compared_in_parts(tmp_path):
     looks = [look(1, 10, 10), look(2, 20, 20), look(4, 5, 9, era_hours=3, lost_prompt_tokens=8)]
     first, second = found(tmp_path, looks, since_hours=0.5)

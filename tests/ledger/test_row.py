@@ -48,6 +48,10 @@ CASES = {
         end(said={**HEAD_ONLY, "operation": "responses"}),
         PLAIN | SEEN | {"ttft_us": None, "latency_us": 900_000},
     ),
+    "our own usage API has no tokens, so no first one": (
+        end(said={**HEAD_ONLY, "operation": "usage"}, usage=None),
+        PLAIN | {"ttft_us": None, "latency_us": 900_000},
+    ),
     "the first event of a message is": (
         end(said={**HEAD_ONLY, "operation": "messages"}),
         PLAIN | SEEN | {"ttft_us": 120_000},

@@ -66,6 +66,6 @@ def test_resuming_after_a_new_era():
 def test_spans_are_by_era():
     new = msgspec.structs.replace(ERA, before_ms=12 * MINUTE)
     later = look(30, era=new)
-    assert spans([look(1), look(5), later]) == [(look(1), look(5)), (Look.first(new), later)]
-    assert spans([look(1)]) == [(look(1), look(1))]
-    assert spans([]) == []
+    assert spans([look(1), look(5), later], 1) == [(look(1), look(5)), (Look.first(new), later)]
+    assert spans([look(1)], 1) == [(look(1), look(1))]
+    assert spans([], 1) == []
