@@ -29,7 +29,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     TrailersResponse,
 )
 
-from extproc.action import Admit, Answer, Forward, HandOver, Metadata
+from extproc.action import NAMESPACE, Admit, Answer, Forward, HandOver, Metadata
 from extproc.arrive import arrive
 from extproc.budget import Held
 from extproc.decision import Deny
@@ -56,6 +56,10 @@ ANSWER_MODES = {
     AnswerMode.STREAMED: ProcessingMode.STREAMED,
     AnswerMode.DUPLEX: ProcessingMode.FULL_DUPLEX_STREAMED,
 }
+
+NOTHING: Metadata = {}
+STOPPED: Metadata = {NAMESPACE: {"stopped": True}}
+"""Settle reads it: the engine may have done more than its client, and Envoy's log, have heard of."""
 
 
 class Rpc(Protocol):
@@ -201,8 +205,11 @@ class EnvoyStream:
         if self._request_trailers:
             await self._rpc.write(ProcessingResponse(request_trailers=TrailersResponse()))
 
-    async def _send_pieces(self, body: bytes, *, last: bool, request: bool) -> None:
-        """Send `streamed_response`s. An empty one goes out only to say that it was the last."""
+    async def _send_pieces(
+        self, body: bytes, *, last: bool, request: bool, metadata: Metadata = NOTHING
+    ) -> None:
+        """Send `streamed_response`s, each with `metadata`. An empty one goes out only to say that it was the
+        last."""
         starts = range(0, len(body), PIECE_BYTES) or (range(1) if last else range(0))
         for start in starts:
             end = start + PIECE_BYTES
@@ -216,6 +223,7 @@ class EnvoyStream:
                 if request
                 else ProcessingResponse(response_body=reply)
             )
+            set_metadata(message.dynamic_metadata, metadata)
             await self._rpc.write(message)
 
     async def hand_over(self, hand_over: HandOver, held: Held) -> None:
@@ -300,7 +308,7 @@ class EnvoyStream:
 
     async def end(self, data: bytes) -> None:
         if self._answer_mode == DUPLEX:
-            await self._send_pieces(data, last=True, request=False)
+            await self._send_pieces(data, last=True, request=False, metadata=STOPPED)
             while await self._rpc.read():  # the engine is stopped by Envoy; see `may_leave`
                 pass
             return

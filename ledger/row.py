@@ -215,7 +215,7 @@ def _was_cut(end: End) -> bool:
     When something broke before the engine answered, Envoy answers 4xx or 5xx itself, and that
     answer is whole.
     """
-    if end.flags & CLIENT_LEFT:
+    if end.stopped or end.flags & CLIENT_LEFT:
         return True
     local_reply = (end.status or 0) >= 400 and "after_response_started" not in end.details
     return bool(end.flags & ANSWER_BROKE) and not local_reply

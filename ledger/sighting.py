@@ -119,6 +119,8 @@ class Sighting(msgspec.Struct, frozen=True, omit_defaults=True, tag=True):
     ttft_us: int | None = None
     counted_tokens: int | None = None
     """The gateway's own count of the prompt, where limits made one."""
+    stopped: bool = False
+    """The gateway has ended the answer, and stopped the engine."""
 
 
 def clean(text: str) -> str:

@@ -68,6 +68,7 @@ def read_line(line: bytes, place: str, now_ms: int) -> End | Renewal | None:
         latency_us=_count(members, "latency_us"),
         ttft_us=_count(members, "ttft_us"),
         counted_tokens=_count(said, "prompt_estimate", MAX_TOKENS),
+        stopped=said.get("stopped") is True,
     )
 
 

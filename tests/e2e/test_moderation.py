@@ -101,6 +101,7 @@ def test_a_stream_is_cut_before_the_word_and_the_engine_is_stopped(own):
     row = own.row("cut")
     assert (row["status"], row["completion_tokens"]) == (200, usage.completion_tokens)
     assert row["prompt_tokens"] == usage.prompt_tokens > 0
+    assert row["cut"], "what the engine made beyond it would be nobody's"
     wait_for(lambda: not any(map(count_running, own.engines())), what="the engine to be stopped")
     made = own.counters()[1] - before
     [record] = wait_for(lambda: audited(own, "cut"), what="the audit record")

@@ -13,6 +13,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     ProcessingRequest,
     ProtocolConfiguration,
 )
+from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -385,6 +386,10 @@ class Enough(Shout):
         return super().feed(chunk)
 
 
+def said(message):
+    return MessageToDict(message.dynamic_metadata).get("headgate", {})
+
+
 @pytest.mark.parametrize("wish", [AnswerMode.STREAMED, AnswerMode.DUPLEX])
 async def test_an_answer_that_is_ended_early(wish):
     rest = [part(b"more"), part(b"", end=True)]
@@ -395,6 +400,8 @@ async def test_an_answer_that_is_ended_early(wish):
     assert script.messages == [], "never the first to leave"
     pieces = [m.response_body.response.body_mutation.streamed_response for m in script.sent]
     assert [p.end_of_stream for p in pieces].count(True) == (wish is AnswerMode.DUPLEX)
+    told = [m for m in script.sent if said(m).get("stopped")]
+    assert told == ([script.sent[-1]] if wish is AnswerMode.DUPLEX else [])
 
 
 async def test_held_bytes_at_trailers():

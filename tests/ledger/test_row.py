@@ -124,6 +124,10 @@ CASES = {
         PLAIN | SEEN | {"cut": True},
     ),
     "client reset its HTTP/2 stream": (end(flags="DR"), PLAIN | SEEN | {"cut": True}),
+    "the gateway ended the answer": (
+        end(said={**HEAD_ONLY, "stopped": True}),
+        PLAIN | SEEN | {"cut": True},
+    ),
     "client left in mid-stream, nothing reported yet": (
         end(flags="DC", usage=None),
         PLAIN | UNKNOWN | {"cut": True, "estimated": True},
