@@ -18,6 +18,33 @@ def nested(depth):
     return b'{"model":"m","prompt":"x","deep":' + b"[" * depth + b"]" * depth + b"}"
 
 
+PLANTED = [
+    ("kv_transfer_params", {"do_remote_prefill": True, "remote_host": "10.0.0.9"}),
+    ("ec_transfer_params", {"do_remote_prefill": True}),
+    ("bootstrap_host", "10.0.0.9"),
+    ("bootstrap_port", 0),
+    ("bootstrap_room", 7),
+    ("vllm_xargs", {"kv_transfer_params": "x"}),
+]
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize(("name", "value"), PLANTED)
+def test_what_engines_say_to_each_other_is_not_for_clients(kind, name, value):
+    """It names the engine to get a computed prompt from, and whose: another tenant's."""
+    refused = read(kind, json.dumps(MINIMAL[kind] | {name: value}).encode())
+    assert isinstance(refused, Deny)
+    assert (refused.reason, refused.param) == (Reason.INVALID_REQUEST, name)
+
+
+@pytest.mark.parametrize(
+    "members", [dict.fromkeys(name for name, _ in PLANTED), {"vllm_xargs": {"top_n": 1}}]
+)
+def test_what_says_nothing_to_engines_passes(members):
+    prompt = read(Kind.CHAT, json.dumps(MINIMAL[Kind.CHAT] | members).encode())
+    assert prompt.document.items() >= members.items()
+
+
 SEPARATOR = "\N{LINE SEPARATOR}".encode()
 
 
