@@ -4,9 +4,12 @@ Messages are filled in place: a constructor that is given a message copies it, b
 """
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from envoy.service.ext_proc.v3.external_processor_pb2 import HeaderMutation, ProcessingRequest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.struct_pb2 import Struct, Value
 
 from extproc.action import ENDPOINT_NAMESPACE, SERVED_KEY, Metadata, Tree
@@ -136,3 +139,50 @@ def read_value(value: Value) -> Scalar:
             return value.number_value
         case _:
             return ""
+
+
+def mask_text(raw: bytes, kind: type[Message]) -> bytes:
+    """Put a question mark for every byte that makes a text of this message no UTF-8: protobuf refuses
+    the whole message for it. Nothing gets longer or shorter. Raises: DecodeError.
+    """
+    masked = bytearray(raw)
+    try:
+        mask_fields(masked, cast("Descriptor", kind.DESCRIPTOR), 0, len(masked))
+    except IndexError:
+        raise DecodeError("a message that ends in the middle") from None
+    return bytes(masked)
+
+
+VARINT, BYTES = 0, 2
+FIXED = {1: 8, 5: 4}
+"""Wire types, and the bytes of those that have a size of their own: protobuf's encoding."""
+
+
+def mask_fields(raw: bytearray, kind: Descriptor, at: int, end: int) -> None:
+    while at < end:
+        tag, at = read_varint(raw, at)
+        wire = tag & 7
+        if wire == VARINT:
+            _, at = read_varint(raw, at)
+        elif wire != BYTES:
+            if wire not in FIXED:
+                raise DecodeError(f"a field of wire type {wire}")
+            at += FIXED[wire]
+        else:
+            size, at = read_varint(raw, at)
+            field = kind.fields_by_number.get(tag >> 3)
+            if field and field.message_type:
+                mask_fields(raw, field.message_type, at, at + size)
+            elif field and field.type == FieldDescriptor.TYPE_STRING:
+                text = raw[at : at + size].decode(errors="surrogateescape")
+                raw[at : at + size] = text.encode(errors="replace")
+            at += size
+
+
+def read_varint(raw: bytearray, at: int) -> tuple[int, int]:
+    """Read a number and say where it ends. Raises: IndexError."""
+    value = shift = 0
+    while raw[at] & 0x80:
+        value |= (raw[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+    return value | raw[at] << shift, at + 1

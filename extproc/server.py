@@ -12,6 +12,7 @@ from extproc.budget import MAX_BODY_BYTES, ByteBudget
 from extproc.errors import DownstreamGoneError, WireError
 from extproc.pipeline import Pipeline
 from extproc.ports import Meter
+from extproc.protobuf import mask_text
 from extproc.rpc.call import Call, Method
 from extproc.rpc.connection import Methods
 from extproc.rpc.health import Health
@@ -111,14 +112,20 @@ class Server:
         await call.write(StreamAccessLogsResponse())
 
     def _read_entries(self, raw: bytes) -> StreamAccessLogsMessage:
-        """Decode access log entries. One with a header that is not UTF-8 cannot be decoded; raising
-        would end the stream and lose others, so it alone is lost here. The ledger has it: Envoy
-        escapes such bytes in the JSON log."""
+        """Decode access log entries. Envoy repeats a client's `x-request-id` in them byte by byte, and
+        one that is not UTF-8 makes them no message. It must not hide how its request ended: what
+        that has used, or that it was refused. What cannot be mended is lost alone, for raising
+        would end the stream."""
+        kind = StreamAccessLogsMessage
         try:
-            return StreamAccessLogsMessage.FromString(raw)
+            return kind.FromString(raw)
+        except DecodeError:
+            pass
+        try:
+            return kind.FromString(mask_text(raw, kind))
         except DecodeError:
             self._meter.wire_fault("access_log")
-            return StreamAccessLogsMessage()
+            return kind()
 
     async def start(self, listen: str, *, ready: bool = True) -> int:
         """Listen, then say so; `ready` is False when `health.serve` is to be called later. Return

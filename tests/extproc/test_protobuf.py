@@ -1,5 +1,7 @@
 """Protobuf at the edges: bytes that are no text, numbers, and answers that end oddly."""
 
+from contextlib import suppress
+
 import pytest
 from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue
 from envoy.extensions.filters.http.ext_proc.v3.processing_mode_pb2 import ProcessingMode
@@ -11,11 +13,15 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
     ProcessingRequest,
     ProtocolConfiguration,
 )
+from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct
+from hypothesis import given
+from hypothesis import strategies as st
 
 from extproc.action import Answer
 from extproc.protobuf import (
     StructView,
+    mask_text,
     read_claims,
     read_served,
     read_status,
@@ -253,3 +259,45 @@ def test_served():
 def test_status(pairs, status):
     answered = HttpHeaders(headers=HeaderMap(headers=pairs))
     assert read_status(ProcessingRequest(response_headers=answered)) == status
+
+
+def said(text, number=1.5):
+    struct = Struct()
+    struct.update({text: text, "list": [number, text, {"deep": text}], "none": None, "yes": True})
+    return struct.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("written", "masked"),
+    [
+        (b"abc", b"abc"),
+        ("grü".encode()[:3], b"gr?"),
+        (b"\xff\xfe\xfd", b"???"),
+        (b"a\xffb", b"a?b"),
+        (b"\xed\xa0\x80", b"???"),  # half a surrogate pair
+        (b"\xc0\x80z", b"??z"),  # zero, at too great a length
+        ("€".encode(), "€".encode()),
+    ],
+)
+def test_what_is_no_text_is_masked_and_nothing_else(written, masked):
+    raw = said("@@@").replace(b"@@@", written)
+    mended = mask_text(raw, Struct)
+    assert mended == said("@@@").replace(b"@@@", masked)
+    assert Struct.FromString(mended).fields["list"].list_value.values[0].number_value == 1.5
+
+
+def test_what_protobuf_does_not_know_stays():
+    raw = bytes([15 << 3 | 2, 2, 0xFF, 0xFE, 14 << 3 | 5, 255, 255, 255, 255, 13 << 3, 0xFF, 1])
+    assert mask_text(raw, Struct) == raw
+
+
+@pytest.mark.parametrize("raw", [b"\x0a", b"\x0a\xff", b"\x08", b"\x0b", b"\x0c", b"\x0f"])
+def test_what_is_no_message_is_not_masked(raw):
+    with pytest.raises(DecodeError):
+        mask_text(raw, Struct)
+
+
+@given(st.binary(max_size=60))
+def test_masking_bears_any_bytes(raw):
+    with suppress(DecodeError):
+        assert len(mask_text(raw, Struct)) == len(raw)

@@ -341,22 +341,37 @@ async def test_access_logs_are_settled(rig):
         assert await call == StreamAccessLogsResponse()
 
 
-async def test_an_access_log_message_that_cannot_be_decoded_is_lost_alone(rig):
-    """A header that is not UTF-8 makes one: the entries after it still count."""
+def ended():
     message = StreamAccessLogsMessage()
     entry = message.http_logs.log_entry.add()
     entry.common_properties.access_log_type = accesslog_pb2.DownstreamEnd
-    entry.request.user_agent = "x"
-    good = message.SerializeToString()
+    entry.common_properties.stream_id = "xyz"
+    return message
+
+
+async def test_an_access_log_message_that_cannot_be_decoded_is_lost_alone(rig):
+    """The entries after it still count."""
+    good = ended().SerializeToString()
     async with rig() as made:
         call = made.channel.stream_unary(f"/{ACCESS_LOG_SERVICE}/StreamAccessLogs")()
-        await call.write(good.replace(b"\x01x", b"\x01\xff"))
+        await call.write(good[:-1])
         await call.write(good)
         assert await made.decide.settled.get()
         await call.done_writing()
         await call
         assert made.decide.settled.empty()
         assert made.meter.faults == {"access_log": 1}
+
+
+async def test_a_request_id_that_is_no_text_does_not_hide_how_its_request_ended(rig):
+    """Envoy takes the client's for its own, and logs it as it is."""
+    async with rig() as made:
+        call = made.channel.stream_unary(f"/{ACCESS_LOG_SERVICE}/StreamAccessLogs")()
+        await call.write(ended().SerializeToString().replace(b"xyz", b"\xff\xc3z"))
+        assert await made.decide.settled.get()
+        await call.done_writing()
+        await call
+        assert made.meter.faults == {}
 
 
 async def test_draining_lets_an_open_decision_finish_and_takes_no_new_one(rig):
@@ -394,6 +409,44 @@ async def test_draining_does_not_wait_for_the_access_log(rig):
         await made.decide.settled.get()
         await made.server.drain(LONG_S)
         assert await call == StreamAccessLogsResponse(), "an end that Envoy takes for one"
+
+
+class Slow(Decide):
+    """Settles when `gate` lets it."""
+
+    async def settle(self, outcome):
+        self.met.set()
+        await self.gate.wait()
+        await super().settle(outcome)
+
+
+async def test_draining_settles_what_was_told(rig):
+    """Nobody would tell it again, and what was reserved would stay taken."""
+    async with rig(Slow()) as made:
+        made.decide.gate.clear()
+        call = made.collect()
+        await call.write(ended())
+        await made.decide.met.wait()
+        async with asyncio.TaskGroup() as group:
+            draining = group.create_task(made.server.drain(LONG_S))
+            await asyncio.wait({draining}, timeout=0.1)
+            assert not draining.done()
+            made.decide.gate.set()
+            await draining
+        assert made.decide.settled.qsize() == 1
+        assert await call == StreamAccessLogsResponse()
+
+
+async def test_an_envoy_that_goes_leaves_what_it_told_to_be_settled(rig):
+    async with rig(Slow()) as made:
+        made.decide.gate.clear()
+        call = made.collect()
+        await call.write(ended())
+        await made.decide.met.wait()
+        call.cancel()
+        assert await made.check("readiness") == SERVING  # the same connection: it was read before
+        made.decide.gate.set()
+        assert await made.decide.settled.get()
 
 
 def serving_nothing():
