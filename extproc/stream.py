@@ -77,6 +77,19 @@ class Stream(Protocol):
 
 async def serve(stream: Stream, pipeline: Pipeline, budget: ByteBudget, meter: Meter) -> None:
     """Serve one stream under the policy it began with; a reload does not reach it."""
+    transforms = await let_go(stream, pipeline, budget, meter)
+    if transforms is not None and (transforms or not stream.may_leave):
+        await rewrite(stream, transforms)
+
+
+async def let_go(
+    stream: Stream, pipeline: Pipeline, budget: ByteBudget, meter: Meter
+) -> list[BodyTransform] | None:
+    """Decide, and return how the answer is to be rewritten; None if there is none of an engine.
+
+    A function of its own, so that no one holds the request while its answer passes: that may take
+    minutes, and the budget knows of decisions only.
+    """
     request = await stream.head()
     spent = Stopwatch()
     with budget.hold() as held:
@@ -89,11 +102,7 @@ async def serve(stream: Stream, pipeline: Pipeline, budget: ByteBudget, meter: M
         else:
             await stream.forward(action.forward(judged.request, pipeline.version))
     meter.decided(judged.outcome, spent.read_s())
-    if judged.stop:
-        return
-    transforms = pipeline.transforms(judged.request)
-    if transforms or not stream.may_leave:
-        await rewrite(stream, transforms)
+    return None if judged.stop else pipeline.transforms(judged.request)
 
 
 async def judge(

@@ -1,6 +1,7 @@
 """The life of one request, against a scripted stream: no protobuf, no gRPC."""
 
 import asyncio
+import weakref
 from itertools import pairwise
 from time import perf_counter
 
@@ -13,7 +14,7 @@ from extproc.decision import Deny, Relay, Reply, Wait
 from extproc.errors import DownstreamGoneError, Reason, WireError
 from extproc.filter import BodyTransform, Filter
 from extproc.pipeline import Pipeline
-from extproc.request import Body, Model, Payload, Route
+from extproc.request import Body, Fact, Model, Payload, Route
 from extproc.stopwatch import Stopwatch
 from extproc.stores.memory import MemoryMeter
 from extproc.stream import Chunk, judge, rewrite, serve
@@ -382,6 +383,41 @@ async def test_a_wait_is_told_to_envoy_and_is_not_our_time(kind):
     assert script.told[-2:] == ["stretch 3.0", "answer"]
     assert meter.decisions == {"deny": 1}
     assert meter.seconds[0] <= perf_counter() - before - waited_s
+
+
+class Large(Fact, frozen=True, weakref=True):
+    """Stands for a prompt."""
+
+
+class Reads(Late):
+    """Keeps no more than an eye on what it has read."""
+
+    async def decide(self, request):
+        large = Large()
+        self.seen = weakref.ref(large)
+        return await super().decide(request.having(large))
+
+
+async def test_a_request_is_let_go_before_its_answer_is_rewritten():
+    """An answer may take minutes, and the budget counts what decisions hold."""
+    filter_ = Reads(transform=lambda: Watching(filter_))
+    await play(Script(chunks=[b"a", b""]), filter_)
+    assert filter_.held == [False, False, False]
+
+
+class Watching(BodyTransform):
+    """Notes whether what was read is still there."""
+
+    def __init__(self, filter_):
+        self.filter = filter_
+        filter_.held = []
+
+    def feed(self, chunk):
+        self.filter.held.append(self.filter.seen() is not None)
+        return chunk
+
+    def finish(self):
+        return self.feed(b"")
 
 
 async def test_rewriting_without_a_transform_passes_all_on():
