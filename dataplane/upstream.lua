@@ -28,6 +28,10 @@ local TOLD = {
   ["transfer-encoding"] = true, ["retry-after"] = true, ["date"] = true,
 }
 
+-- Of our key, our account's means, our rights there: nothing that a client could mend. A 402 of ours would tell it
+-- that its own budget is used up.
+local OURS = { ["401"] = true, ["402"] = true, ["403"] = true }
+
 local WHY = '"message":"The provider of this model refuses the gateway; its operator must mend that."'
 local REFUSED = '{"error":{' .. WHY .. ',"type":"server_error","param":null,"code":"upstream_refused"}}'
 local REFUSED_ANTHROPIC = '{"type":"error","error":{"type":"api_error",' .. WHY .. '}}'
@@ -99,7 +103,7 @@ function envoy_on_response(handle)
   local headers = handle:headers()
   local status = headers:get(":status")
   keep_only(headers, TOLD)
-  if status ~= "401" and status ~= "403" then return end
+  if not OURS[status] then return end
   headers:replace(":status", "502")
   headers:replace("content-type", "application/json")
   local metadata = handle:streamInfo():dynamicMetadata()

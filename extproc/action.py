@@ -57,6 +57,8 @@ Metadata = Mapping[str, Mapping[str, Tree]]
 MESSAGES_PATH = "/v1/messages"
 """Here, and below, clients read errors in Anthropic's shape. `dataplane/replies.py` knows it too."""
 
+JSON = "application/json"
+
 SECRETS = ("authorization", "x-api-key", "api-key", "proxy-authorization", "cookie")
 """Request headers that no engine may see."""
 
@@ -126,6 +128,8 @@ def forward(request: Request, policy: str) -> Forward:
         ENDPOINT_KEY: endpoints,
         "traceparent": request.traceparent,
     }
+    if request.headers.get("content-type") != JSON:
+        set_headers["content-type"] = JSON  # vLLM wants to be told, in these very words
     if route.prefiller:
         set_headers[PREFILLER_HEADER] = route.prefiller
     if tries:
@@ -207,7 +211,7 @@ def stop(judged: Judged, policy: str) -> Answer:
     match judged.stop:
         case Deny() as deny:
             kind = deny.reason.value
-            headers = {"content-type": "application/json", **deny.headers}
+            headers = {"content-type": JSON, **deny.headers}
             if deny.retry_after_s:
                 headers["retry-after"] = str(deny.retry_after_s)
             if deny.allow:

@@ -66,6 +66,8 @@ class ByteBudget:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._large_limit = int(limit * LARGE_SHARE)
+        if limit >= MAX_BODY_BYTES:  # one of the largest fits, or it would be refused for ever
+            self._large_limit = max(self._large_limit, MAX_BODY_BYTES)
         self.held = 0
 
     def take(self, size: int, *, large: bool) -> bool:

@@ -31,7 +31,7 @@ def write_prompt(kind: Kind, document: Document, most_bytes: int) -> bytes:
     """Write the first `most_bytes` or some more; a prompt of token ids as four bytes for each.
 
     Cost: 0.3 us for a message that is a role and a text; time and memory grow with what is written.
-    Of several prompts, the first one.
+    Of several prompts, the first one. Ends before a message that is nested too deeply.
     """
     items = as_list(document.get(PROMPTS[kind]))
     if kind in (Kind.COMPLETIONS, Kind.EMBEDDINGS):
@@ -45,7 +45,10 @@ def write_prompt(kind: Kind, document: Document, most_bytes: int) -> bytes:
     for item in items:
         if length > most_bytes:
             break
-        part = write_message(item)
+        try:
+            part = write_message(item)
+        except RecursionError:  # parsers bear more than we do
+            break
         parts.append(part)
         length += len(part)
     return "".join(parts).encode("utf-8", "surrogatepass")

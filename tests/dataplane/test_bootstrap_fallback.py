@@ -297,7 +297,7 @@ async def test_the_last_answer_reaches_the_client_when_all_fail(pools):
     assert (await pools.entry(answer))["attempts"] == 3
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("status", [401, 402, 403])
 async def test_a_refusal_of_our_key_is_not_shown_to_clients(pools, status):
     pools.gpt.answer = Answer([b'{"error":"Incorrect API key: sk-...gpt"}'], status=status)
     answer = await pools.ask("gpt")

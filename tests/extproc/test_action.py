@@ -47,6 +47,20 @@ def test_admit_carries_what_is_known_and_the_wish():
     assert admit.answer is AnswerMode.STREAMED
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "application/json"),
+        ({"content-type": "Application/JSON ; charset=utf-8"}, "application/json"),
+        ({"content-type": "application/json"}, None),
+    ],
+)
+def test_engines_are_told_that_a_body_is_json(given, said):
+    """vLLM takes none that does not say so, and we take those."""
+    forward = action.forward(ready(**given), "v1")
+    assert forward.set_headers.get("content-type") == said
+
+
 def test_handing_over_names_the_sidecar_and_keeps_what_the_client_sent_as_a_secret():
     request = BARE.having(Operation(Kind.USAGE)).having(Identity("acme", "key-1"))
     relay = Relay("sidecar/ledger", {"x-headgate-tenant": "acme"})
@@ -88,6 +102,7 @@ def test_forward_names_the_endpoints_as_header_and_as_metadata():
         "x-headgate-track": "stable",
         "x-gateway-destination-endpoint": "10.0.0.1:80,[::1]:81",
         "traceparent": TRACE,
+        "content-type": "application/json",
     }
     assert forward.metadata["headgate"] == {
         "settle_key": "k1",

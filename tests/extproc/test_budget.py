@@ -48,6 +48,15 @@ def test_one_request_leaves_less_for_the_others():
     assert budget.held == 0
 
 
+def test_the_smallest_bound_has_room_for_the_largest_body():
+    """Else it would be told for ever to try again."""
+    budget = make(MAX_BODY_BYTES)
+    with budget.hold() as announced:
+        assert announced.expect(MAX_BODY_BYTES) is None
+    with budget.hold() as sent:
+        assert sent.take(MAX_BODY_BYTES) is None
+
+
 def test_an_exception_gives_back_too():
     budget = make(10)
 

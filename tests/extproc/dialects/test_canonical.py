@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +114,16 @@ def test_no_more_is_written_than_asked_for(messages, most):
     longest = max(len(str(each)) for each in messages)
     assert len(text) <= 4 * (most + longest + 20)
     assert write(Kind.CHAT, messages=messages).startswith(text)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("depth", [100, 300, 500, 700, 900])
+def test_a_conversation_is_written_up_to_what_is_nested_too_deeply(opening, closing, depth):
+    """Parsers bear more than we do: what one of them has read may not fail here."""
+    deep = msgspec.json.decode(opening * depth + "1" + closing * depth)
+    messages = [HELLO, {"role": "user", "content": "x", "y": deep}, HELLO]
+    text = write(Kind.CHAT, messages=messages)
+    assert text.startswith(write(Kind.CHAT, messages=[HELLO]))
 
 
 @given(st.lists(st.integers(0, 2**32 - 1)))
