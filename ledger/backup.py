@@ -75,6 +75,8 @@ def back_up(
     access_log = state / "log" / "access.jsonl"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(directory):
+        for broken_off in directory.glob(".partial-*"):
+            shutil.rmtree(broken_off)
         earlier = read_all(directory)
         draft = directory / f".partial-{os.getpid()}"
         draft.mkdir(mode=0o700)

@@ -61,13 +61,24 @@ def count_running(database: Database, person: Person) -> int:
 
 
 def keep_file(database: Database, file: Path) -> None:
-    """Write down in the file what only the table says. Raises LedgerError, OSError."""
+    """Write down in the file what only the table says, and anew what a full disk cut off there.
+
+    Raises LedgerError, OSError, and ValueError for any other file.
+    """
+    _cut_torn(file)
     known = {erasure.pseudonym for erasure in read_file(file)}
     with database.transaction() as connection:
         rows = connection.execute(select(ERASURE).order_by(ERASURE.c.at_ms))
         missing = [Erasure(*row) for row in rows if row[0] not in known]
     with file.open("ab") as lines:
         lines.writelines(_encode(erasure) + b"\n" for erasure in missing)
+
+
+def _cut_torn(file: Path) -> None:
+    """Take off the beginning of a line that has no end."""
+    if file.exists():
+        with file.open("r+b") as lines:
+            lines.truncate(lines.read().rfind(b"\n") + 1)
 
 
 def read_file(file: Path) -> list[Erasure]:

@@ -151,7 +151,11 @@ def _check(wish: Wish, draft: Path) -> Database:
 
 
 def _forget(wish: Wish, database: Database) -> int:
-    erasures = erasure.read_file(wish.state / erasure.FILE_NAME)
+    file = wish.state / erasure.FILE_NAME
+    try:
+        erasures = erasure.read_file(file)
+    except ValueError as fault:  # rather no ledger than one that remembers somebody
+        raise BackupError(f"{file} does not say who was erased: {fault}") from fault
     erased = erasure.erase_again(database, erasures)
     if erased:
         erasure.wipe(database)

@@ -24,6 +24,11 @@ _LONGEST_MS = {
     "month": 32 * 24 * _HOUR_MS,
 }
 """Nothing of a step is left after so long, whatever clocks do meanwhile."""
+LONGEST_MS = 200 * 366 * 24 * _HOUR_MS
+"""Of a period in days, weeks or months: a second of CPU. Each month is a stretch of its own in the
+query, and a thousand of them take as long as all else."""
+_END_MS = 253_402_214_400_000
+"""The last day of the year 9999, which every zone can still write; no question goes beyond."""
 
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
@@ -53,9 +58,11 @@ def begins(step: Step, since_ms: int, until_ms: int, zone: tzinfo) -> list[int]:
     """
     if (until_ms - since_ms) // _HOUR_MS > MAX_STEPS and step == "hour":
         raise UsageError("so long a period has too many hours; ask by day, week or month")
+    if until_ms - since_ms > LONGEST_MS:
+        raise UsageError(f"so long a period has too many {step}s; ask for two centuries at most")
 
     def name(ms: int) -> str:
-        return write(step, ms, zone)
+        return write(step, ms, zone) if ms <= _END_MS else ""
 
     longest = _LONGEST_MS[step] // QUARTER_MS
     since_ms -= since_ms % QUARTER_MS

@@ -113,7 +113,7 @@ class Tail:
         self._files.clear()
 
     def _discover(self) -> None:
-        present = self._present()
+        present, is_whole = self._present()
         for inode, name in present.items():
             if inode in self._files:
                 self._files[inode].name = name
@@ -122,17 +122,24 @@ class Tail:
         for inode in self._files.keys() - present.keys():
             file = self._files[inode]
             # Until a successor is there, a moved file may still be written to.
-            if present and file.offset >= file.size():
+            if present and is_whole and file.offset >= file.size():
                 self.drop(file)
 
-    def _present(self) -> dict[int, str]:
-        """List the names of matching files by inode, oldest name first."""
+    def _present(self) -> tuple[dict[int, str], bool]:
+        """List the names of matching files by inode, oldest name first; and say whether these are all:
+        a file may be renamed under our eyes."""
         found: dict[int, str] = {}
-        with suppress(FileNotFoundError):  # no directory yet, or a file deleted under our eyes
-            for name in sorted(os.listdir(self._directory), reverse=True):  # noqa: PTH208 - 20 times a second; Path.iterdir costs four times as much
-                if self._matches(name):
-                    found[(self._directory / name).stat().st_ino] = name
-        return found
+        is_whole = True
+        names: list[str] = []
+        with suppress(FileNotFoundError):  # no directory yet
+            names = os.listdir(self._directory)  # noqa: PTH208 - 20 times a second; Path.iterdir costs four times as much
+        for name in filter(self._matches, sorted(names, reverse=True)):
+            path = self._directory / name
+            try:
+                found[path.stat().st_ino] = name
+            except FileNotFoundError:
+                is_whole = is_whole and path.is_symlink()  # a link to nothing hides nothing
+        return found, is_whole
 
     def _open(self, name: str) -> None:
         try:

@@ -1,5 +1,6 @@
 """A backup is one state of the ledger, and the log it takes to go on from the backup before."""
 
+import os
 import sqlite3
 import subprocess
 import threading
@@ -124,6 +125,17 @@ def test_what_fails_leaves_nothing(gateway, backups, tmp_path):
     with pytest.raises(BackupError, match="cannot be copied"):
         back_up(tmp_path / "broken.sqlite", gateway.state, backups)
     assert [path.name for path in backups.iterdir()] == [".lock"]
+
+
+def test_what_was_broken_off_is_in_nobody_s_way(gateway, backups):
+    gateway.serve(1)
+    gateway.settle()
+    broken_off = backups / f".partial-{os.getpid()}"  # in a container the next one has this number
+    broken_off.mkdir(parents=True)
+    (broken_off / LEDGER).write_bytes(b"half of it")
+    backup = gateway.back_up(backups)
+    assert not broken_off.exists()
+    assert backup.snapshot.entries == 1
 
 
 def test_a_copy_is_one_file(gateway, tmp_path):

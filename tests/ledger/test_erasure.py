@@ -99,6 +99,19 @@ def test_the_file_says_what_the_table_says(archive):
     assert ALICE[1] not in file.read_text()
 
 
+def test_a_line_that_a_full_disk_cut_off_is_written_again(archive):
+    file = archive.state / FILE_NAME
+    erasures = [erase(archive.database, ALICE, "dpo", 7)]
+    keep_file(archive.database, file)
+    erasures.append(erase(archive.database, ("acme", "bob"), "dpo", 8))
+    with file.open("ab") as lines:
+        lines.write(b'{"pseudonym":"u-')
+    with pytest.raises(ValueError, match="truncated"):
+        read_file(file)
+    keep_file(archive.database, file)
+    assert read_file(file) == erasures
+
+
 def test_what_was_restored_forgets_again(archive):
     pseudonym = dict(books.query(archive.where, select(SUBJECT.c.name, SUBJECT.c.pseudonym)))["bob"]
     erasures = [Erasure(pseudonym, "acme", 7, "dpo"), Erasure("u-unknown", "acme", 8, "dpo")]

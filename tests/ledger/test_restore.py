@@ -257,6 +257,17 @@ def test_whoever_was_erased_stays_erased(gateway, backups):
     assert gateway.faults() == ()
 
 
+def test_without_knowing_who_was_erased_nothing_is_restored(gateway, backups):
+    gateway.serve(1)
+    gateway.settle()
+    gateway.back_up(backups)
+    lose(gateway)
+    (gateway.state / erasure.FILE_NAME).write_bytes(b'{"pseudonym":"u-')
+    with pytest.raises(BackupError, match="does not say who was erased"):
+        gateway.restore(backups)
+    assert not gateway.where.exists()
+
+
 def test_a_private_key_is_never_in_a_backup(gateway, backups):
     gateway.serve(1)
     gateway.settle()

@@ -1,8 +1,10 @@
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from ledger.database import open_database
@@ -10,6 +12,8 @@ from ledger.sql import open_ledger
 from ledger.store import Change, LedgerError, LedgerUnavailableError
 from ledger.tables import ENTRY
 from tests.ledger.books import reading, rows
+
+COUNT = select(func.count()).select_from(ENTRY)
 
 
 @pytest.fixture
@@ -39,6 +43,43 @@ def test_a_file_that_is_no_ledger(path):
     for attempt in (open_ledger, open_database):
         with pytest.raises(LedgerError, match="not a ledger"):
             attempt(path)
+
+
+def test_no_thread_takes_another_s_connection_away(ledger, path):
+    """Not even when there are many: threads of a pool come and go."""
+    ledger.commit(Change(rows=rows(1)))
+    many = 12
+    meet = threading.Barrier(many)
+    with closing(open_database(path)) as database:
+
+        def read(_thread):
+            for _ in range(2):
+                with database.transaction() as connection:
+                    meet.wait(30)
+                    counts.append(connection.execute(COUNT).scalar_one())
+                    meet.wait(30)
+                    counts.append(connection.execute(COUNT).scalar_one())
+
+        counts = []
+        with ThreadPoolExecutor(many) as threads:
+            list(threads.map(read, range(many)))
+    assert counts == [1] * many * 4
+
+
+def test_a_ledger_that_took_another_s_place_is_read(ledger, path, tmp_path):
+    ledger.commit(Change(rows=rows(1)))
+    with closing(open_database(path)) as database:
+        with database.transaction() as connection:
+            assert connection.execute(COUNT).scalar_one() == 1
+        with closing(open_ledger(tmp_path / "restored.sqlite")) as restored:
+            restored.commit(Change(rows=rows(3)))
+        for suffix in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(tmp_path / f"aside.sqlite{suffix}")
+        (tmp_path / "restored.sqlite").rename(path)
+        with database.transaction() as connection:
+            assert connection.execute(COUNT).scalar_one() == 3
 
 
 def test_readers_see_whole_commits_while_the_writer_writes(ledger, path):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.question import STEPS, UsageError
-from ledger.steps import MAX_STEPS, begins, from_ms, stretches, to_ms, write
+from ledger.question import STEPS, UsageError, parse_time
+from ledger.steps import LONGEST_MS, MAX_STEPS, begins, from_ms, stretches, to_ms, write
 from ledger.tables import QUARTER_MS
 
 HOUR_MS = 3_600_000
@@ -83,9 +83,26 @@ def test_days_have_the_hours_that_clocks_give_them():
     ]
 
 
-def test_too_many_hours():
-    with pytest.raises(UsageError, match="by day"):
-        begins("hour", 0, (MAX_STEPS + 1) * HOUR_MS, UTC)
+@pytest.mark.parametrize(
+    ("step", "longest_ms"),
+    [("hour", MAX_STEPS * HOUR_MS), *((step, LONGEST_MS) for step in ("day", "week", "month"))],
+)
+def test_too_many_steps(step, longest_ms):
+    with pytest.raises(UsageError, match=f"too many {step}s"):
+        begins(step, 0, longest_ms + HOUR_MS, UTC)
+
+
+def test_two_centuries_of_months():
+    assert len(begins("month", at("1970-01-01"), at("2170-01-01"), UTC)) == 200 * 12
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+@pytest.mark.parametrize("step", ["hour", "day", "week", "month"])
+def test_the_last_step_that_a_question_may_have(step, zone):
+    until = parse_time("9999-12-30", datetime(2026, 1, 1, tzinfo=UTC))
+    found = begins(step, to_ms(until) - 50 * 24 * HOUR_MS, to_ms(until), ZoneInfo(zone))
+    assert found[-1] < to_ms(until)
+    assert write(step, found[-1], ZoneInfo(zone)) == write(step, to_ms(until) - 1, ZoneInfo(zone))
 
 
 @given(ms=st.integers(0, 10**14))

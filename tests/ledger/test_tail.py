@@ -59,6 +59,37 @@ def test_a_missing_file_or_directory_is_waited_for(tmp_path):
     follower.tail.close()
 
 
+def test_a_name_without_a_file_hides_no_other(follower, tmp_path):
+    append(tmp_path / LOG, b"a\n")
+    append(tmp_path / f"{LOG}.2", b"b\n")
+    assert follower.poll() == [b"b", b"a"]
+    (tmp_path / f"{LOG}.3").symlink_to(tmp_path / "gone")
+    append(tmp_path / LOG, b"c\n")
+    assert follower.poll() == [b"c"]
+    append(tmp_path / f"{LOG}.1", b"d\n")
+    assert follower.poll() == [b"d"]
+
+
+def test_a_file_that_is_renamed_while_we_look_is_not_read_again(tmp_path):
+    renamed = []
+
+    def matches(name):
+        if renamed == [None] and name == LOG:  # it is listed, and gone before we ask for more
+            (tmp_path / LOG).rename(tmp_path / f"{LOG}.1")
+            renamed.append(name)
+        return rotations_of(LOG)(name)
+
+    append(tmp_path / f"{LOG}.2", b"a\n")
+    append(tmp_path / LOG, b"b\n")
+    tail = Tail(tmp_path, matches, {})
+    polls = [[line.text for line in tail.poll().lines]]
+    renamed.append(None)
+    polls += [[line.text for line in tail.poll().lines] for _ in range(2)]
+    assert renamed == [None, LOG]
+    assert (polls, tail.gone) == ([[b"a", b"b"], [], []], set())
+    tail.close()
+
+
 def test_a_partial_line_is_left_alone(follower, tmp_path):
     log = tmp_path / LOG
     append(log, b"a")
