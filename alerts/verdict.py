@@ -67,7 +67,7 @@ def read_retry_after(text: str | None, now_s: float) -> float:
     else:
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):  # the second for a year of twenty digits
             return 0.0
         wait_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_s
     return min(max(wait_s, 0.0), LONGEST_WAIT_S)

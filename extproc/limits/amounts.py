@@ -4,7 +4,7 @@ import msgspec
 
 from extproc.decision import Outcome
 from extproc.limits.base import LARGEST, Limit, Spent, Unit
-from ledger.price import BadPriceError, cost
+from ledger.price import MAX_TOKENS, BadPriceError, cost
 from ledger.sighting import Usage
 
 PUSD_PER_NANO = 1000
@@ -64,12 +64,19 @@ def spent(outcome: Outcome, prompt_tokens: int, price: str) -> Spent | None:
     `prompt_tokens` is our own count: it stands in when an engine worked and never said what it
     read, because the client left before the first word.
     """
-    read = outcome.tokens("prompt_tokens")
+    read = said(outcome, "prompt_tokens")
     if read is None:
         gone = outcome.status == 0 and outcome.attempts > 0
         if not gone and not 200 <= outcome.status < 300:
             return None
         read = prompt_tokens if outcome.attempts > 0 else 0
-    cached, written = outcome.tokens("cached_tokens") or 0, outcome.tokens("completion_tokens") or 0
+    cached, written = said(outcome, "cached_tokens") or 0, said(outcome, "completion_tokens") or 0
     used = Usage(read, written, min(cached, read))
     return Spent(read, min(cached, read), written, nano_usd(price, used))
+
+
+def said(outcome: Outcome, name: str) -> int | None:
+    """Read what an engine said of its tokens. Nonsense says nothing, as in the ledger: nobody is kept
+    out for years by one wrong number."""
+    tokens = outcome.tokens(name)
+    return tokens if tokens is not None and 0 <= tokens <= MAX_TOKENS else None

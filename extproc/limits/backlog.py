@@ -55,8 +55,12 @@ class Backlog:
         if missed.tries + 1 < TRIES:
             self.calls.append(msgspec.structs.replace(missed, tries=missed.tries + 1))
             return True
-        self.dropped += 1
+        self.give_up()
         return False
+
+    def give_up(self) -> None:
+        """Note that one will never be sent."""
+        self.dropped += 1
 
     def take_back(self, settle_key: str) -> None:
         """It asks again under its key: what should have been given back may be its own now."""

@@ -5,11 +5,23 @@ from collections.abc import Sequence
 
 import msgspec
 
-from extproc.limits.base import Charge, Counters, Limit, Standing, Ticket, Verdict
+from extproc.limits.base import (
+    LARGEST,
+    Algorithm,
+    Charge,
+    Counters,
+    Limit,
+    Standing,
+    Ticket,
+    Verdict,
+)
+from extproc.limits.rate import SECOND_US, make_rate
+from extproc.limits.rules import LONGEST_S
 
 RETRY_S = 1.0
 """What clients are told to wait when it is only the outage that refuses them: they are tried again
 every half a second."""
+BUCKETS = frozenset({Algorithm.TOKEN_BUCKET, Algorithm.LEAKY_BUCKET})
 SHARES = 10_000
 """Limits of which their share is remembered; then all are worked out anew."""
 
@@ -61,7 +73,20 @@ def find_share(limit: Limit, replicas: int) -> Limit:
     """The part of a limit that one process may use up: at least one of whatever it counts."""
     amount = max(1, limit.amount // replicas)
     burst = limit.burst and max(1, limit.burst // replicas)
+    if limit.algorithm in BUCKETS:
+        amount, burst = fit(amount, limit.period_s, burst)
     return msgspec.structs.replace(limit, amount=amount, burst=burst)
+
+
+def fit(amount: int, period_s: int, burst: int) -> tuple[int, int]:
+    """Make a bucket's share one that can be counted: where it must be, by a whole number for each
+    second, and with no larger a burst than drains in the longest time."""
+    try:
+        rate = make_rate(amount, period_s)
+    except ValueError:
+        amount = min(amount // period_s, LARGEST // 8) * period_s
+        rate = make_rate(amount, period_s)
+    return amount, min(burst, rate.count(LONGEST_S * SECOND_US))
 
 
 def is_denied(charge: Charge) -> bool:

@@ -1,7 +1,12 @@
 """Tells somebody that a budget has reached one of its levels."""
 
+from hashlib import blake2b
+
 from alerts.alert import Alert, Kind, Severity
 from extproc.limits.base import Settled, Settlement
+
+LONGEST_SCOPE = 128
+"""In an alert's id, which has 256 characters at most; of a longer one a digest."""
 
 
 def notices(settlement: Settlement, tenant: str, now_ms: int) -> list[Alert]:
@@ -19,7 +24,7 @@ def notice(settled: Settled, level: int, tenant: str, now_ms: int) -> Alert:
     spent = "is used up" if level >= 100 else f"has reached {level} percent"
     then = " What does not fit is refused until the next period." if level >= 100 else ""
     return Alert(
-        id=f"budget_level:{settled.name}:{settled.scope}:{level}:{now_ms}",
+        id=f"budget_level:{settled.name}:{shorten(settled.scope)}:{level}:{now_ms}",
         at_ms=now_ms,
         kind=Kind.BUDGET_LEVEL,
         severity=severity(level),
@@ -28,6 +33,12 @@ def notice(settled: Settled, level: int, tenant: str, now_ms: int) -> Alert:
         tenant=tenant or None,
         facts={"limit": settled.name, "scope": settled.scope, "percent": level},
     )
+
+
+def shorten(scope: str) -> str:
+    if len(scope) <= LONGEST_SCOPE:
+        return scope
+    return blake2b(scope.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def severity(level: int) -> Severity:

@@ -1,5 +1,6 @@
 """Whom a limit is for, whose count a request goes to, and which class it has."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from urllib.parse import quote
@@ -8,6 +9,9 @@ import msgspec
 
 from extproc.limits.base import Limit
 from extproc.request import Identity, Kind, Model
+
+LONGEST_USER = 200
+"""Of a user's name, as written here. Longer ones end in a digest: a character may take twelve."""
 
 
 class Whom(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +85,11 @@ def name_user(identity: Identity) -> str:
     come from tokens and hold anything; a slash in one must not make it another's."""
     if not identity.user:
         return f"key:{quote(identity.key_id, safe='')}"
-    return quote(identity.user, safe="@+")
+    name = quote(identity.user, safe="@+")
+    if len(name) > LONGEST_USER:
+        digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+        name = f"{name[:LONGEST_USER]}~{digest}"
+    return name
 
 
 OWNERS: Mapping[str, Callable[[Identity, Model], str]] = MappingProxyType(

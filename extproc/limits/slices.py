@@ -45,7 +45,7 @@ class Slices:
         likely = tokens // SLICE_TOKENS + 2 if tokens else 1
         for number in count(1):
             settlement = await self._counters.settle(self._next(), None)
-            if number >= likely and settlement.state != "settled":
+            if number >= likely and settlement.state not in {"settled", "repeated"}:
                 return
 
     def _next(self) -> str:

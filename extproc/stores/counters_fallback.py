@@ -212,6 +212,9 @@ class LocalFallback:
             if not self._backlog.put_back(missed):
                 log.error(Event.SETTLE_FAULT, exc, filter="limits", settle_key=missed.settle_key)
             self._note_fault(exc)
+        except ValueError as exc:  # what passes uncounted is looked at only here
+            self._backlog.give_up()
+            log.error(Event.SETTLE_FAULT, exc, filter="limits", settle_key=missed.settle_key)
         else:
             self._note_answer()
             if settlement is not None and settlement.state == "settled":

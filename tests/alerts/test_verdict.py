@@ -52,6 +52,7 @@ def test_a_receiver_may_say_how_long():
         ("Mon, 21 Sep 2026 14:14:20 -0000", 60),
         ("Mon, 21 Sep 2026 14:00:00 GMT", 0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT_S),
+        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", 0),
     ],
 )
 def test_retry_after(text, expected):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from extproc.decision import Outcome
 from extproc.limits.amounts import Estimate, nano_usd, spent
 from extproc.limits.base import LARGEST, Algorithm, Limit, Spent, Unit
+from ledger.price import MAX_TOKENS
 from ledger.sighting import Usage
 
 PRICE = "1/0.5/2"
@@ -77,6 +78,10 @@ def outcome(status=200, attempts=1, **usage):
         # An answer without a word about tokens, and one that no engine gave.
         (outcome(status=200), Spent(77, 0, 0, 77_000)),
         (outcome(status=200, attempts=0), Spent(0, 0, 0, 0)),
+        # Nonsense is no word about tokens: as in the ledger.
+        (outcome(prompt_tokens=MAX_TOKENS + 1, completion_tokens=4), Spent(77, 0, 4, 85_000)),
+        (outcome(prompt_tokens=10, completion_tokens=10**15 - 1), Spent(10, 0, 0, 10_000)),
+        (outcome(prompt_tokens=10, cached_tokens=-1), Spent(10, 0, 0, 10_000)),
     ],
 )
 def test_what_was_used(end, used):

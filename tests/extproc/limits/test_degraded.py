@@ -12,6 +12,7 @@ from extproc.limits.degraded import (
     longest_wait,
     restore,
 )
+from extproc.limits.rules import compile_limit
 from extproc.stores.counters_memory import MemoryCounters
 from tests.extproc.stores.limits import Clock, ask, bucket, budget, semaphore, window
 
@@ -32,6 +33,39 @@ GHOST = Limit(
 def test_shares(limit, replicas, amount, burst):
     share = find_share(limit, replicas)
     assert (share.name, share.amount, share.burst) == (limit.name, amount, burst)
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.TOKEN_BUCKET, Algorithm.LEAKY_BUCKET])
+@pytest.mark.parametrize("period_s", [1, 60, 3600, 86_400, 30 * 86_400])
+@pytest.mark.parametrize("amount", [1, 999, 10**9, 5 * 10**10, 10**12, 10**13])
+def test_every_share_can_be_counted(algorithm, period_s, amount):
+    limit = Limit(name="usd", algorithm=algorithm, unit=Unit.USD, amount=amount, period_s=period_s)
+    if not is_countable(limit):
+        return  # no policy has it
+    for replicas in range(1, 30):
+        share = find_share(limit, replicas)
+        assert is_countable(share)
+        assert share.amount <= max(1, amount // replicas)
+        assert share.amount > 0.999 * (amount // replicas)
+
+
+def test_a_share_is_never_so_slow_that_it_cannot_be_counted():
+    limit = Limit(
+        name="slow", algorithm=Algorithm.LEAKY_BUCKET, unit=Unit.TOKENS, amount=3,
+        period_s=86_400, burst=1000,
+    )  # fmt: skip
+    assert is_countable(limit)
+    share = find_share(limit, 2)
+    assert is_countable(share)
+    assert (share.amount, share.burst) == (1, 366)
+
+
+def is_countable(limit):
+    try:
+        compile_limit(limit)
+    except ValueError:
+        return False
+    return True
 
 
 def test_who_denies():

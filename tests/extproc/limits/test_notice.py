@@ -3,6 +3,7 @@
 import pytest
 
 from alerts.alert import Kind, Severity
+from alerts.outbox import Outbox, read_all
 from extproc.limits.base import Settled, Settlement, Unit
 from extproc.limits.notice import notices
 
@@ -23,6 +24,15 @@ def test_every_level_that_was_passed_is_told():
     assert second.facts == {"limit": "month", "scope": "acme", "percent": 80}
     assert first.id != second.id
     assert notices(settled(), "acme", 1000) == []
+
+
+def test_a_long_scope_is_told_of_all_the_same(tmp_path):
+    long = [f"acme/{'x' * 900}{end}" for end in "ab"]
+    told = [each for scope in long for each in notices(settled(80, scope=scope), "acme", 1000)]
+    for each in told:
+        assert Outbox(tmp_path).put(each)
+    assert read_all(tmp_path) == sorted(told, key=lambda each: each.id)
+    assert len({each.id for each in told}) == 2
 
 
 @pytest.mark.parametrize("level", [100, 150])

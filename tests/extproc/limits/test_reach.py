@@ -2,8 +2,9 @@
 
 import pytest
 
-from extproc.limits.base import Algorithm, Limit, Unit
+from extproc.limits.base import Algorithm, Charge, Limit, Unit
 from extproc.limits.reach import OWNERS, Reach
+from extproc.limits.rules import Rules
 from extproc.request import Identity, Kind, Model
 
 LIMIT = Limit(name="l", algorithm=Algorithm.TOKEN_BUCKET, unit=Unit.TOKENS, amount=10, period_s=60)
@@ -66,6 +67,16 @@ def test_all_conditions_must_hold(members, covered):
 )
 def test_whose_count_it_is(per, who, scope):
     assert reach(per=per).scope(who, CHAT) == scope
+
+
+def test_long_users_stay_apart_and_can_be_counted():
+    one, other = ("界" * 256 + end for end in "ab")
+    scopes = [reach(per=("user",)).scope(Identity("acme", "k", user=u), CHAT) for u in (one, other)]
+    assert scopes[0] != scopes[1]
+    charges = [Charge(LIMIT, scope, 1) for scope in scopes]
+    assert [key for _, key in Rules().of(charges)] == [f"b:l:{scope}" for scope in scopes]
+    again = scopes[0].removeprefix("acme/")
+    assert reach(per=("user",)).scope(Identity("acme", "k", user=again), CHAT) != scopes[0]
 
 
 @pytest.mark.parametrize(

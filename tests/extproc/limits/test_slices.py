@@ -60,6 +60,16 @@ async def test_all_are_given_back_whoever_counts(slices):
     assert await stream.left() == [1000], "also when nobody knows how long the answer was"
 
 
+async def test_one_that_was_given_back_before_hides_no_other():
+    """The answer to the first call got lost, so it was sent again."""
+    stream = Stream(TPM)
+    for _ in range(3):
+        await stream.reserve()
+    await stream.counters.settle("k+1", None)
+    await stream.end(tokens=0)
+    assert await stream.left() == [1000]
+
+
 class Told(MemoryCounters):
     """Says what it was asked to settle."""
 

@@ -282,6 +282,19 @@ async def test_what_the_server_will_never_take_holds_nobody_up():
         assert not (await counters.reserve("good", ask(window()), 30)).degraded
 
 
+async def test_what_no_counters_take_ends_nothing():
+    shared, free = Flaky(), ask(window(on_fault="open"))
+    async with fall_back(shared, MemoryCounters(), 2, probe_s=PROBE_S) as counters:
+        shared.broken = True
+        await go_down(counters)
+        assert (await counters.reserve("bad", free * 2, 30)).admitted
+        assert (await counters.reserve("good", free, 30)).admitted
+        shared.broken = False
+        await be_back(counters)
+        assert counters.dropped == 1
+        assert await remaining(counters, free[0].limit) == [900]
+
+
 async def test_a_fault_alone_opens_nothing():
     counters = LocalFallback(Broken(), MemoryCounters(), 1)
     assert not await counters.renew("k", 30)
