@@ -101,8 +101,10 @@ class Watch:
             for member in named
         }
         self._scraper.aim(list(targets.values()))
+        self._hub.tell_members(
+            members
+        )  # before their caches: what is told of strangers is not kept
         self._caches.aim(self._now.pools, members)
-        self._hub.tell_members(members)
         self._file.write(self._now.pools, members)
 
     def _tell_looks(self, looks: Sequence[Look]) -> None:

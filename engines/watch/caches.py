@@ -43,10 +43,9 @@ class Teller:
             return ()
         if any(change.cleared for change in changes):
             return self.all_of_it()
-        removed = dict.fromkeys(ours for change in changes for ours in change.removed)
-        if len(self.caches) > 1 and removed:
-            for ours in self.everything():
-                removed.pop(ours, None)  # another rank has it still
+        gone = dict.fromkeys(ours for change in changes for ours in change.removed)
+        # Another rank may have it still.
+        removed = [ours for ours in gone if not any(ours in cache for cache in self.caches)]
         stored = tuple(ours for change in changes for ours in change.stored)
         return [
             Stored(pool, self.endpoint, stored=stored, removed=tuple(removed))

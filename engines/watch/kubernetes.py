@@ -78,11 +78,11 @@ async def follow_kubernetes(source: Kubernetes, hear: Callable[[Found], None]) -
                 if not known.version:
                     known.list(await fetch(session, api))
                     hear(known.found())
-                if failed:
-                    log.warning(Event.DISCOVERY_BACK, source=source.service)
-                failed, pause_s = "", PAUSE_S[0]
                 async for line in lines(session, api, known.version):
-                    if known.change(line):
+                    if failed:
+                        log.warning(Event.DISCOVERY_BACK, source=source.service)
+                    failed, pause_s = "", PAUSE_S[0]
+                    if line and known.change(line):
                         hear(known.found())
         except GoneError:
             known.version = ""
@@ -124,7 +124,8 @@ async def fetch(session: aiohttp.ClientSession, api: Api) -> bytes:
 
 
 async def lines(session: aiohttp.ClientSession, api: Api, version: str) -> AsyncIterator[bytes]:
-    """Watch from there on; ends when the API ends it. Raises: GoneError, and as `fetch`."""
+    """Watch from there on; ends when the API ends it. The first line is empty: it lets us watch. Raises:
+    GoneError, and as `fetch`."""
     asked = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=QUIET_S)
     async with session.get(
@@ -139,6 +140,7 @@ async def lines(session: aiohttp.ClientSession, api: Api, version: str) -> Async
             raise GoneError("410")
         if answer.status != 200:
             raise ApiError(f"the API answers {answer.status}")
+        yield b""
         rest = b""
         async for piece in answer.content.iter_any():
             *whole, rest = (rest + piece).split(b"\n")

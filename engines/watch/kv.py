@@ -16,7 +16,7 @@ import msgspec
 from engines.blocks import chain, root, token_bytes
 
 MOST_BLOCKS = 200_000
-"""Kept of one endpoint: 23 MB. At 16 tokens a block, 3.2 million tokens; an H100 with an 8B model has
+"""Kept of one endpoint: 34 MB. At 16 tokens a block, 3.2 million tokens; an H100 with an 8B model has
 about half a million. Beyond it the oldest are forgotten."""
 FIXED_ARRAY = 0x90
 """First byte of a list of up to 15 members (msgpack specification)."""
@@ -103,12 +103,17 @@ class Cache:
         self._most = most
         self._ours: dict[int | bytes, int] = {}
         """By its own hash; oldest first."""
+        self._held: dict[int, int] = {}
+        """How many of its own hashes each of ours stands for."""
         self._cleared = False
         self._removed: dict[int, None] = {}
         self._stored: dict[int, None] = {}
 
     def __len__(self) -> int:
         return len(self._ours)
+
+    def __contains__(self, ours: int) -> bool:
+        return ours in self._held
 
     def hashes(self) -> Collection[int]:
         """All there is."""
@@ -117,6 +122,7 @@ class Cache:
     def clear(self) -> None:
         """It has nothing, or nothing is known of it any more."""
         self._ours.clear()
+        self._held.clear()
         self._removed.clear()
         self._stored.clear()
         self._cleared = True
@@ -164,9 +170,11 @@ class Cache:
             tokens = event.token_ids[start : start + event.block_size]
             parent = chain(parent, token_bytes(tokens))
             before = self._ours.get(theirs)
-            self._ours[theirs] = parent
-            if before is not None and before != parent:
-                self._lose([before])  # nobody does that
+            if before != parent:
+                self._ours[theirs] = parent
+                self._held[parent] = self._held.get(parent, 0) + 1
+                if before is not None:
+                    self._lose(self._let_go(before))  # nobody does that
             yield parent
 
     def _find_parent(self, event: BlockStored) -> int | None:
@@ -180,13 +188,21 @@ class Cache:
             return
         for theirs in event.block_hashes:
             if (ours := self._ours.pop(theirs, None)) is not None:
-                yield ours
+                yield from self._let_go(ours)
 
     def _bound(self) -> Iterable[int]:
         surplus = len(self._ours) - self._most
         if surplus > 0:
             for theirs in list(islice(self._ours, surplus)):
-                yield self._ours.pop(theirs)
+                yield from self._let_go(self._ours.pop(theirs))
+
+    def _let_go(self, ours: int) -> Iterable[int]:
+        """It has one hash less for this; the last one takes it away."""
+        left = self._held.pop(ours) - 1
+        if left:
+            self._held[ours] = left
+        else:
+            yield ours
 
 
 def read_event(raw: bytes) -> Named:

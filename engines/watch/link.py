@@ -14,6 +14,10 @@ GATHER_S = 0.005
 """What a worker tells waits so long for more: it wakes two other processes, which must not be while Envoy
 carries the very request it is about. Looks come every 200 ms, so others know soon enough."""
 
+BEHIND_BYTES = 4 * 1024 * 1024
+"""What the hub may leave unread: at 17 kB for a pick, seconds of a worker that is busy. One that leaves more
+hangs, and is connected to again: then it is told all that is under way."""
+
 
 class Ear(asyncio.Protocol):
     """One connection to the hub."""
@@ -100,6 +104,11 @@ class Link:
         return ear
 
     def _flush(self) -> None:
-        if self._ear is not None and self._ear.transport is not None and self._pending:
-            self._ear.transport.write(b"".join(self._pending))
+        ear, told = self._ear, b"".join(self._pending)
         self._pending.clear()
+        if ear is None or ear.transport is None or not told:
+            return
+        if ear.transport.get_write_buffer_size() > BEHIND_BYTES:
+            ear.close()
+        else:
+            ear.transport.write(told)

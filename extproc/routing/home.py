@@ -39,7 +39,13 @@ class Home:
         if key is None:
             first = [among[place].endpoint for place in order(asked.key, [0.0] * len(among))]
             return Choice(line_up(first, among, candidates), "any")
+        if among is not candidates:
+            self.know(candidates)
         return Choice(line_up(self.line(key, among), among, candidates), "hash")
+
+    def know(self, candidates: Sequence[Candidate]) -> None:
+        """Make places for all of them at once, where each choice is among some of them."""
+        self.ring.keep([each.endpoint for each in candidates])
 
     def line(self, key: int, among: Sequence[Candidate]) -> Sequence[str]:
         """The first that has room, then those that follow it on the ring."""

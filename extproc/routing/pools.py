@@ -33,6 +33,8 @@ class Pool:
     """Those that are ready."""
     ready: list[Candidate] = field(default_factory=list[Candidate])
     """The same, as a list that is replaced, never changed."""
+    names: frozenset[str] = frozenset()
+    """All members, those that drain among them: they may come back, with the cache that they have then."""
     prefixes: Prefixes = field(default_factory=Prefixes)
 
     def members(self, found: Sequence[Member]) -> Sequence[Member]:
@@ -64,6 +66,8 @@ class Pools:
         self.by_endpoint: dict[str, list[tuple[str, Candidate]]] = {}
         """Those that are ready, in the pools they are ready in. It is replaced, never changed."""
         self._found = Members({})
+        self._early: dict[str, Prefixes] = {}
+        """What caches hold in pools that are told of before the policy has them: nobody tells it twice."""
         self._gone_until_s = 0.0
 
     def track(self, named: Named, now_s: float) -> Collection[str]:
@@ -73,13 +77,16 @@ class Pools:
         self._gone_until_s = now_s + LEAVE_S
         self.current = {}
         for name, (static, discovered) in named.items():
-            pool = self.current[name] = before.get(name) or Pool()
+            pool = before.get(name) or Pool(prefixes=self._early.pop(name, Prefixes()))
+            self.current[name] = pool
             pool.static, pool.discovered = tuple(static), discovered
         return self._join()
 
     def hear(self, found: Members) -> Collection[str]:
         """Take whom the watch process has found. Returns the same."""
         self._found = found
+        for name in self._early.keys() - found.pools.keys():
+            del self._early[name]
         return self._join()
 
     def expire(self, now_s: float) -> None:
@@ -88,16 +95,25 @@ class Pools:
             self.gone = {}
 
     def store(self, stored: Stored) -> None:
-        """Note what a candidate's cache has gained and lost."""
-        pool = self.current.get(stored.pool)
-        if pool is None or stored.endpoint not in pool.candidates:
+        """Note what a member's cache has gained and lost."""
+        prefixes, endpoint = self._prefixes(stored), stored.endpoint
+        if prefixes is None:
             return
         if stored.cleared:
-            pool.prefixes.clear(stored.endpoint)
+            prefixes.clear(endpoint)
         if stored.stored:
-            pool.prefixes.store(stored.endpoint, stored.stored)
+            prefixes.store(endpoint, stored.stored)
         if stored.removed:
-            pool.prefixes.remove(stored.endpoint, stored.removed)
+            prefixes.remove(endpoint, stored.removed)
+
+    def _prefixes(self, stored: Stored) -> Prefixes | None:
+        """Find where that is noted; None: it is no member's."""
+        name, endpoint = stored.pool, stored.endpoint
+        if (pool := self.current.get(name) or self.gone.get(name)) is not None:
+            return pool.prefixes if endpoint in pool.names else None
+        if all(endpoint != member.endpoint for member in self._found.pools.get(name, ())):
+            return None
+        return self._early.setdefault(name, Prefixes())
 
     def _join(self) -> Collection[str]:
         """Work out who the candidates are."""
@@ -106,7 +122,8 @@ class Pools:
         joined: dict[str, Sequence[Member]] = {}
         for name, pool in self.current.items():
             members = joined[name] = pool.members(self._found.pools.get(name, ()))
-            was, pool.candidates = pool.candidates, {}
+            pool.names = frozenset(member.endpoint for member in members)
+            pool.candidates = {}
             for member in members:
                 if member.state == "ready":
                     known = find(name, before.get(member.endpoint, ()))
@@ -114,11 +131,10 @@ class Pools:
                     candidate.role = member.role
                     pool.candidates[member.endpoint] = candidate
                     entries.setdefault(member.endpoint, []).append((name, candidate))
-            for gone in was.keys() - {member.endpoint for member in members}:
-                pool.prefixes.forget(gone)
+            pool.prefixes.keep_only(pool.names)
             pool.ready = list(pool.candidates.values())
         self.by_endpoint, self.members = entries, joined
-        self.known = frozenset(each.endpoint for named in joined.values() for each in named)
+        self.known = frozenset[str]().union(*(pool.names for pool in self.current.values()))
         return before.keys() - entries.keys()
 
 

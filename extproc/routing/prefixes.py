@@ -14,7 +14,7 @@ share from what is one's own: that is learned from our own prompts only, whateve
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from math import inf
 
@@ -147,6 +147,11 @@ class Prefixes:
         """Know nothing of it: it is gone, has been started again, or its events have ended."""
         self._retire(endpoint)
         self._tidy(-inf)
+
+    def keep_only(self, endpoints: Collection[str]) -> None:
+        """Forget all others."""
+        for gone in self._shelves.keys() - set(endpoints):
+            self.forget(gone)
 
     def matched(self, blocks: Sequence[int], now_s: float = 0.0) -> Mapping[str, int]:
         """Say how many of the first blocks each endpoint has; those with none are left out."""

@@ -19,12 +19,15 @@ FACTOR = 1.25
 """How far above the mean an endpoint may be loaded. Smaller: more even, and fewer keys at home."""
 PLACES = 256
 """Of each endpoint. Shares of the ring differ by about 1 / sqrt(PLACES): 6 %."""
+PATIENCE = 1000
+"""Choices among fewer than half of those on the ring, until the others are forgotten. While a pool that has
+more than doubled warms up, each choice is among others: making their places anew would take 40 ms each time."""
 MASK = (1 << 64) - 1
 
 
 class Ring:
     """Remembers endpoints that are not candidates just now: they are stepped over, so that one that
-    falls sick and recovers costs nothing. Twice as many as candidates, and they are forgotten."""
+    falls sick and recovers costs nothing. Twice as many as candidates for long, and they are forgotten."""
 
     def __init__(self, factor: float = FACTOR, places: int = PLACES) -> None:
         self.factor = factor
@@ -32,11 +35,17 @@ class Ring:
         self._members: set[str] = set()
         self._points: list[int] = []
         self._owners: list[str] = []
+        self._few = 0
+        """How often in a row there were that few."""
 
     def keep(self, endpoints: Collection[str]) -> None:
         """Have all of these, of which none stands twice. 0.2 ms for each that is new."""
-        if not self._members.issuperset(endpoints) or len(self._members) > 2 * len(endpoints):
-            self._build(endpoints)
+        self._few = self._few + 1 if len(self._members) > 2 * len(endpoints) else 0
+        if self._few > PATIENCE:
+            self._few = 0
+            self._build(set(endpoints))
+        elif not self._members.issuperset(endpoints):
+            self._build(self._members.union(endpoints))
 
     def walk(self, key: int) -> Iterator[str]:
         """Go around from a key's place; each endpoint comes once, unless it left meanwhile."""
@@ -69,11 +78,8 @@ class Ring:
         """Say how much one of so many may have, with one more than `total` among them."""
         return ceil((total + 1) / max(count, 1) * self.factor)
 
-    def _build(self, endpoints: Collection[str]) -> None:
+    def _build(self, wanted: set[str]) -> None:
         """Keep the places of those that stay: with 500 endpoints making all anew takes 0.1 s."""
-        wanted = self._members | set(endpoints)
-        if len(wanted) > 2 * len(endpoints):
-            wanted = set(endpoints)
         old = zip(self._points, self._owners, strict=True)
         points = [each for each in old if each[1] in wanted]
         for endpoint in sorted(wanted - self._members):

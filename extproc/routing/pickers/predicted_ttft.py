@@ -57,6 +57,8 @@ class PredictedTtft:
             return self._choose_blind(asked, among, candidates, matched)
         speeds = self._speeds.of(among, now_s)
         self._prefixes.share = 1.0 - self._speeds.others
+        if among is not candidates:
+            self._home.know(candidates)
         costs = self._predict(asked, among, speeds, matched, now_s)
         promised = self._promise(asked, among, matched, speeds, costs, now_s)
         ranked = order(asked.key, costs)

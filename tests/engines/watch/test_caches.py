@@ -127,6 +127,24 @@ def test_ranks_behind_one_endpoint_are_one_cache():
     assert both.news() == [Stored("p", E, (block(4),), cleared=True)]
 
 
+def test_what_leaves_one_rank_costs_no_look_at_all_that_the_others_have():
+    class Counted(Cache):
+        looks = 0
+
+        def hashes(self):
+            Counted.looks += 1
+            return super().hashes()
+
+    caches = [Counted(), Counted()]
+    for number, cache in enumerate(caches):
+        cache.apply(pack([stored(each, 4 * each) for each in (number, 2)]))
+    both = Teller(E, KvEvents(1, 2, 2), ("p",), caches)
+    both.news()
+    caches[0].apply(pack([BlockRemoved([0, 2])]))
+    assert both.news() == [Stored("p", E, removed=(block(0),))]
+    assert Counted.looks == 0, "with eight ranks of 100 000 that is 260 ms, 50 times a second"
+
+
 @pytest.mark.parametrize("count", [0, 1, AT_ONCE, AT_ONCE + 1])
 def test_much_is_told_in_parts(count):
     cache = Cache()

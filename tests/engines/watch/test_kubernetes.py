@@ -24,6 +24,7 @@ class ApiServer:
     def __init__(self, *slices):
         self.slices, self.version, self.watches = [*slices], 5, []
         self.asked, self.tokens, self.status, self.lines = [], [], 200, asyncio.Queue()
+        self.watch_status, self.cuts = 200, False
 
     async def answer(self, request):
         self.tokens.append(request.headers.get("authorization"))
@@ -31,8 +32,12 @@ class ApiServer:
         assert request.path == PATH
         assert query.pop("labelSelector") == "kubernetes.io/service-name=vllm"
         self.asked.append(query)
-        if self.status != 200:
-            return web.Response(status=self.status)
+        if self.cuts:
+            request.transport.abort()
+            return web.Response()
+        status = self.watch_status if "watch" in query and self.status == 200 else self.status
+        if status != 200:
+            return web.Response(status=status)
         if "watch" not in query:
             whole = {"metadata": {"resourceVersion": str(self.version)}, "items": self.slices}
             return web.json_response(whole)
@@ -87,6 +92,11 @@ async def following(server, **more):
         running.cancel()
 
 
+def told(caplog):
+    ours = (each for each in caplog.records if each.name == "engines.watch.kubernetes")
+    return [record.message for record in ours]
+
+
 def ready(*addresses):
     return {f"{address}:8000": "ready" for address in addresses}
 
@@ -133,7 +143,7 @@ async def test_a_watch_that_talks_nonsense_lists_again(caplog, nonsense):
         server.slices = [piece("a", endpoint(B))]
         server.lines.put_nowait(nonsense)
         await until(lambda: heard[-1] == ready(B))
-    assert [record.message for record in caplog.records] == ["discovery_failed", "discovery_back"]
+        await until(lambda: told(caplog) == ["discovery_failed", "discovery_back"])
 
 
 async def test_an_api_that_is_away_changes_nothing_and_is_told_of_once(caplog):
@@ -147,7 +157,7 @@ async def test_an_api_that_is_away_changes_nothing_and_is_told_of_once(caplog):
         assert heard == [ready(A)]
         server.status, server.slices = 200, [piece("a", endpoint(B))]
         await until(lambda: heard[-1] == ready(B))
-    assert [record.message for record in caplog.records] == ["discovery_failed", "discovery_back"]
+        await until(lambda: told(caplog) == ["discovery_failed", "discovery_back"])
     assert "500" in caplog.records[0].reason
 
 
@@ -174,3 +184,27 @@ def test_an_api_that_is_named_may_need_no_token():
     assert (api.headers(), api.tls()) == ({}, True)
     with pytest.raises(OSError):  # noqa: PT011 - no such file
         Api(Kubernetes("llm", "vllm", ca_file=str(Path("none")))).tls()
+
+
+async def test_an_api_that_lets_us_list_and_not_watch_is_told_of_once(caplog):
+    server = ApiServer(piece("a", endpoint(A)))
+    server.watch_status = 403
+    async with following(server) as heard:
+        await until(lambda: server.lists >= 3)
+        assert told(caplog) == ["discovery_failed"]
+        server.slices, server.watch_status = [piece("a", endpoint(B))], 200
+        await until(lambda: heard[-1] == ready(B))
+        await until(lambda: told(caplog) == ["discovery_failed", "discovery_back"])
+
+
+async def test_a_watch_that_cannot_be_begun_again_is_told_of_once(caplog):
+    server = ApiServer(piece("a", endpoint(A)))
+    async with following(server) as heard:
+        await until(lambda: server.watched_from)
+        server.cuts = True
+        server.lines.put_nowait(None)
+        await until(lambda: len(server.watched_from) >= 3)
+        assert told(caplog) == ["discovery_failed"]
+        server.cuts = False
+        await until(lambda: told(caplog) == ["discovery_failed", "discovery_back"])
+    assert (heard, server.lists) == ([ready(A)], 1), "what it said last holds"

@@ -199,3 +199,14 @@ def follow(change, known):
             known.clear()
         known.difference_update(change.removed)
         known.update(change.stored)
+
+
+def test_a_block_that_an_engine_has_twice_is_there_until_both_are_gone():
+    cache, (ours,) = Cache(), chained("", range(4))
+    cache.apply(pack([BlockStored([each], None, [*range(4)], 4) for each in (1, 2)]))
+    cache.apply(pack([BlockRemoved([1])]))
+    assert ours in cache
+    assert cache.take().removed == ()
+    cache.apply(pack([BlockRemoved([2])]))
+    assert ours not in cache
+    assert cache.take().removed == (ours,)

@@ -44,3 +44,10 @@ def test_a_conversation_settles_where_what_stands_before_it_is():
         assert home.settle(key, places, {line[5], line[2]}) == line[2]
         assert home.settle(key, places, {line[5], line[7]}) == line[5]
     assert home.settle(7, (), set()) is None
+
+
+def test_those_that_are_not_warm_yet_have_places_at_once():
+    home, candidates = Home(DEFAULTS), several(8)
+    choice = home.choose(asked(blocks=(7,)), candidates[:2], candidates)
+    assert sorted(home.ring.walk(7)) == sorted(each.endpoint for each in candidates)
+    assert set(choice.endpoints[:2]) == {each.endpoint for each in candidates[:2]}

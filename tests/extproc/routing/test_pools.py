@@ -129,3 +129,66 @@ def test_what_caches_gain_and_lose(world):
     world.pools.store(Stored("p", "stranger:1", (9,)))
     world.pools.store(Stored("nowhere", A, (9,)))
     assert world.matched(9) == {A: 1}
+
+
+def test_one_that_drains_before_it_leaves_is_forgotten_as_well(world):
+    for number in range(1, 10):
+        pod = f"10.0.1.{number}:1"
+        world.hear(found=[Member(pod)])
+        prefixes = world.pools.current["found"].prefixes
+        prefixes.note(pod, [number])
+        world.hear(found=[Member(pod, "draining")])
+        assert prefixes.matched([number]) == {pod: 1}, "it may come back"
+        world.hear(found=[])
+        assert prefixes.matched([number]) == {}
+    prefixes.note("10.0.1.1:1", [1])  # another worker's pick, told late
+    world.hear(found=[Member("10.0.1.1:1")])
+    world.hear(found=[])
+    assert len(prefixes) == 0, "nothing is kept of pods that are gone"
+
+
+def test_a_pod_that_gets_the_address_of_another_has_nothing_of_its_cache(world):
+    prefixes = world.pools.current["found"].prefixes
+    for state in ("ready", "draining"):
+        world.hear(found=[Member(C, state)])
+        prefixes.note(C, [1])
+    world.hear(found=[])
+    world.hear(found=[Member(C)])
+    assert prefixes.matched([1]) == {}
+
+
+def test_what_a_cache_gains_and_loses_while_its_engine_drains(world):
+    prefixes = world.pools.current["found"].prefixes
+    world.hear(found=[Member(C)])
+    world.pools.store(Stored("found", C, (1, 2)))
+    world.hear(found=[Member(C, "draining")])
+    world.pools.store(Stored("found", C, (3,), removed=(2,)))
+    world.hear(found=[Member(C)])
+    held = {block: prefixes.matched([block]) for block in (1, 2, 3)}
+    assert held == {1: {C: 1}, 2: {}, 3: {C: 1}}
+
+
+def test_caches_that_are_told_of_before_the_policy_has_their_pool(world):
+    world.hear(new=[Member(C)])
+    world.pools.store(Stored("new", C, (7,), cleared=True))
+    world.pools.store(Stored("new", A, (7,)))
+    world.track(new=((), True))
+    prefixes = world.pools.current["new"].prefixes
+    assert prefixes.matched([7]) == {C: 1}, "the watch process does not tell it again"
+    assert prefixes.is_precise(C)
+
+
+def test_what_was_told_of_a_pool_that_never_came_is_forgotten(world):
+    world.hear(new=[Member(C)])
+    world.pools.store(Stored("new", C, (7,)))
+    world.hear(found=[])
+    world.hear(new=[Member(C)])
+    world.track(new=((), True))
+    assert world.pools.current["new"].prefixes.matched([7]) == {}
+
+
+def test_a_pool_that_is_gone_for_a_moment_hears_of_its_caches(world):
+    world.follow({})
+    world.pools.store(Stored("p", A, (7,)))
+    world.track()
+    assert world.matched(7) == {A: 1}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.routing.ring import FACTOR, Ring
+from extproc.routing.ring import FACTOR, PATIENCE, Ring
 
 TEN = [f"10.0.0.{number}:8000" for number in range(10)]
 CHANCE = Random(7)
@@ -72,12 +72,41 @@ def test_nobody_there():
 
 def test_it_forgets_in_the_end():
     ring = ring_of(TEN)
-    ring.keep(TEN[:5])
+    for _ in range(PATIENCE + 1):
+        ring.keep(TEN[:5])
+    assert len(set(ring.walk(1))) == 10
+    for _ in range(PATIENCE):
+        ring.keep(TEN[:4])
     assert len(set(ring.walk(1))) == 10
     ring.keep(TEN[:4])
     assert sorted(ring.walk(1)) == TEN[:4]
     ring.keep(["x:1", "y:1"])
     assert sorted(set(ring.walk(1)) & {"x:1", "y:1"}) == ["x:1", "y:1"]
+
+
+def test_new_ones_are_forgotten_as_well_however_many_come():
+    ring = Ring(places=4)
+    for number in range(3 * PATIENCE):
+        ring.keep([f"e{number}:1", f"e{number + 1}:1"])
+    assert len(set(ring.walk(1))) <= PATIENCE + 4
+
+
+def test_choices_among_ever_others_make_no_places_anew():
+    """As long as a pool that has more than doubled warms up, each choice is among a few of them."""
+
+    class Counted(Ring):
+        builds = 0
+
+        def _build(self, wanted):
+            self.builds += 1
+            super()._build(wanted)
+
+    ring = Counted()
+    ring.keep(TEN)
+    for number in range(20):
+        ring.keep(TEN[:3])
+        ring.keep([TEN[number % 10]])
+    assert ring.builds == 1
 
 
 @given(
