@@ -21,6 +21,8 @@ REWRITE_HEADER = "x-gateway-model-name-rewrite"
 NOBODY = Identity(tenant="", key_id="")
 """The gateway in front knows who asks."""
 
+MOST_LETTERS = 256
+"""Of a model's name, as it is known here: anybody may write anything there, and it is told to all who pick."""
 OBJECT = re.compile(rb"\s*\{")
 read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 read_text = msgspec.json.Decoder(str).decode
@@ -49,7 +51,8 @@ class Adopt(Filter):
             prompt = prompt and prompt.editing(model=name)
         if prompt is not None:
             request = request.having(prompt)
-        model = Model(name=name, pool=self._pool, served_as=name)
+        known = name if len(name) <= MOST_LETTERS else ""
+        model = Model(name=known, pool=self._pool, served_as=known)
         return request.having(NOBODY).having(model).having(Payload(raw))
 
 

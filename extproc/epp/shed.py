@@ -4,8 +4,9 @@ Requests name an objective in a header; which priority it has is said when the p
 zero may be shed, as in the reference implementation's InferenceObjective.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import ClassVar, Protocol
 
 from extproc.decision import Decision, Deny
@@ -20,6 +21,8 @@ QUEUE_DEPTH = 5
 KV_USAGE = 0.8
 """Defaults of the reference saturation detector (`queueDepthThreshold`, `kvCacheUtilThreshold`)."""
 
+FRESH_S = 5.0
+"""A look that is older says nothing of now, and what was sent since may run or wait: nobody is refused for it."""
 RETRY_AFTER_S = 1
 """A queue of five moves within a second or so."""
 
@@ -35,12 +38,15 @@ class Full:
     """Requests sent there that have not ended, waiting or not; None is never. The reference
     implementation's other detector (`maxConcurrency`), for engines that tell nothing."""
 
-    def fits(self, candidate: Candidate) -> bool:
-        """Whether it is not full."""
+    def fits(self, candidate: Candidate, now_s: float) -> bool:
+        """Whether it is not full, as far as anybody knows."""
+        if self.in_flight is not None and candidate.in_flight >= self.in_flight:
+            return False
+        if now_s - candidate.seen_s > FRESH_S:
+            return True
         return (
             candidate.load.waiting + candidate.unseen < self.queue_depth
             and candidate.load.kv_usage < self.kv_usage
-            and (self.in_flight is None or candidate.in_flight < self.in_flight)
         )
 
 
@@ -65,7 +71,9 @@ class Shed(Filter):
         objectives: Mapping[str, int],
         view: Candidates,
         full: Full = DEFAULT,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._clock = clock
         self._pool = pool
         self._objectives = objectives
         self._view = view
@@ -74,8 +82,8 @@ class Shed(Filter):
     async def decide(self, request: Request) -> Decision:
         if read_priority(request.headers, self._objectives) >= 0:
             return request
-        candidates = self._view.candidates(self._pool)
-        if not candidates or any(self._full.fits(each) for each in candidates):
+        candidates, now_s = self._view.candidates(self._pool), self._clock()
+        if not candidates or any(self._full.fits(each, now_s) for each in candidates):
             return request  # where there is no endpoint, 503 says more
         message = "Every engine is full, and this request's priority is below the others'."
         return Deny(Reason.SATURATED, message, retry_after_s=RETRY_AFTER_S)

@@ -1,4 +1,5 @@
-"""What an answer says of its tokens: read from its last bytes, because all of them pass here anyway."""
+"""What an answer says of its tokens: read as it passes, because all of it passes here anyway. The last
+word counts."""
 
 import json
 import re
@@ -9,8 +10,11 @@ from extproc.filter import BodyTransform
 from extproc.request import Scalar
 
 KEPT_BYTES = 8 * 1024
-"""Usage is a few hundred bytes, and little comes after it: the last events of a stream, or members that
-are null."""
+"""Of the end of what has come. Usage is a few hundred bytes, and little comes after it: the last events of a
+stream, or members that are null; but for what clients may ask for, as the probabilities of a prompt."""
+USAGE_BYTES = 1024
+NAME = b'"usage"'
+BEGUN = re.compile(rb'(?<!\\)"usage"\s*:\s*\{')
 USAGE = re.compile(r'(?<!\\)"usage"\s*:\s*(?=\{)')
 """Within a text, the quotes would be escaped."""
 READ = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
@@ -29,11 +33,23 @@ class Tail(BodyTransform):
     def __init__(self) -> None:
         self._kept = b""
         self._events = 0
+        self._passed = b""
+        """What was said last before that."""
 
     def feed(self, chunk: bytes) -> bytes:
         self._events += (self._kept[1 - len(EVENT) :] + chunk).count(EVENT)  # one may be cut
-        self._kept = (self._kept + chunk)[-KEPT_BYTES:]
+        whole = self._kept + chunk
+        if (gone := len(whole) - KEPT_BYTES) > 0:
+            self._pass(whole, gone + USAGE_BYTES)
+        self._kept = whole[-KEPT_BYTES:]
         return chunk
+
+    def _pass(self, whole: bytes, end: int) -> None:
+        """Keep the last usage that begins before `end`."""
+        while (end := whole.rfind(NAME, 0, end)) >= 0:
+            if BEGUN.match(whole, end):
+                self._passed = whole[end : end + USAGE_BYTES]
+                return
 
     def finish(self) -> bytes:
         return b""
@@ -41,13 +57,14 @@ class Tail(BodyTransform):
     def usage(self) -> Mapping[str, Scalar]:
         """Tell what the engine said last. A stream that says nothing has written a token or more
         in each event."""
-        found = read_usage(self._kept.decode("utf-8", "replace"))
+        found = read_usage(self._kept) or read_usage(self._passed)
         written = self._events - UNCOUNTED_EVENTS
         return found if found or written <= 0 else {"completion_tokens": written}
 
 
-def read_usage(text: str) -> Mapping[str, Scalar]:
+def read_usage(raw: bytes) -> Mapping[str, Scalar]:
     """Read the last usage that is complete; empty when there is none."""
+    text = raw.decode("utf-8", "replace")
     for match in reversed([*USAGE.finditer(text)]):
         try:
             said = decode(text, match.end())[0]

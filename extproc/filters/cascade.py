@@ -24,6 +24,7 @@ from extproc.filter import Filter
 from extproc.filters.fallback import may_move
 from extproc.filters.resolve import right_to
 from extproc.limits.amounts import nano_usd
+from extproc.limits.base import LARGEST
 from extproc.ports import Asker
 from extproc.request import (
     Body,
@@ -45,7 +46,7 @@ TOKEN_BYTES = 4
 PASSED_ON = ("authorization", "x-api-key", "x-tenant-id", "x-project-id")
 """Who asks. Nothing else of the client's headers concerns the small model."""
 ASKS_LOGPROBS: Mapping[Kind, object] = {Kind.CHAT: True, Kind.COMPLETIONS: 1}
-WHOLE = frozenset({"stop", "length"})
+WHOLE = ("stop", "length")
 """Ends of answers that a larger model's answer might have had as well."""
 
 Result = Literal["kept", "escalated", "failed"]
@@ -94,9 +95,10 @@ class Cascade(Filter):
     async def _ask(self, request: Request, rule: CascadeRule) -> Request | Reply:
         kind, prompt = request.fact(Operation).kind, request.fact(Prompt)
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-        draft = {**prompt.document, "model": rule.first, "logprobs": ASKS_LOGPROBS[kind]}
-        if kind is Kind.CHAT and prompt.document.get("logprobs"):
-            draft["logprobs"] = True  # and what the client wants of them
+        wanted = prompt.document.get("logprobs")  # in completions a number, and 0 is one
+        tells = wanted is not None and wanted is not False
+        logprobs = wanted if tells else ASKS_LOGPROBS[kind]
+        draft = {**prompt.document, "model": rule.first, "logprobs": logprobs}
         try:
             answer = await self._asker.ask(
                 request.path,
@@ -114,7 +116,7 @@ class Cascade(Filter):
             return self._go_on(request, "escalated", sure, usd(rule.first_price, spent))
         saved = usd(rule.price, spent) - usd(rule.first_price, spent)
         self._tell(request.fact(Model).name, "kept", saved)
-        body = document if prompt.document.get("logprobs") else without_logprobs(document)
+        body = document if tells else without_logprobs(document)
         said = Cascaded("kept", sure).said
         return Reply(
             msgspec.json.encode(body),
@@ -171,10 +173,14 @@ def confidence(kind: Kind, document: Document) -> float | None:
 
 def geometric_mean(logprobs: Sequence[object]) -> float | None:
     """Of probabilities that are given by their logarithms."""
-    values = [float(each) for each in logprobs if isinstance(each, int | float)]
-    if not values or len(values) != len(logprobs) or not all(map(isfinite, values)):
+    values = [each for each in logprobs if isinstance(each, int | float)]
+    if not values or len(values) != len(logprobs):
         return None
-    return min(1.0, exp(fsum(values) / len(values)))
+    try:
+        mean = fsum(values) / len(values)
+    except (OverflowError, ValueError):  # too large to add up, or infinities of both signs
+        return None
+    return exp(min(0.0, mean)) if isfinite(mean) else None
 
 
 def members(value: object) -> Mapping[str, object]:
@@ -190,7 +196,9 @@ def without_logprobs(document: Document) -> Document:
 def usage_of(document: Document) -> Usage:
     said = members(document.get("usage"))
     counts = [said.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    prompt, completion = (each if isinstance(each, int) else 0 for each in counts)
+    prompt, completion = (
+        each if isinstance(each, int) and 0 <= each <= LARGEST else 0 for each in counts
+    )
     return Usage(prompt, completion, 0)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.epp.adopt import REWRITE_HEADER, Adopt, read_model
+from extproc.epp.adopt import MOST_LETTERS, REWRITE_HEADER, Adopt, read_model
 from extproc.request import Body, Identity, Kind, Model, Operation, Payload, Prompt
 from tests.extproc.requests import bare
 
@@ -46,6 +46,17 @@ async def test_what_is_no_prompt_is_adopted_all_the_same(raw, model):
     assert request.find(Prompt) is None
     assert request.fact(Model).name == model
     assert request.fact(Payload).raw == raw
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/elsewhere"])
+async def test_what_is_too_long_for_a_name_is_none(path):
+    """All workers are told of models, and remember them; this one would be told of in 5 MB."""
+    long = b"m" * 5_000_000
+    request = await adopt(CHAT.replace(b'"m"', b'"%s"' % long), path=path)
+    assert request.fact(Model) == Model(name="", pool="p", served_as="")
+    assert long in request.fact(Payload).raw, "what the engine says to it is the engine's business"
+    longest = CHAT.replace(b'"m"', b'"%s"' % (b"m" * MOST_LETTERS))
+    assert (await adopt(longest, path=path)).fact(Model).name == "m" * MOST_LETTERS
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ async def test_clients_choose_only_where_it_was_asked_for(conformance, named):
 
 async def test_low_priority_is_shed():
     request = bare(headers={"x-gateway-inference-objective": "batch"})
-    rules = {"objectives": {"batch": -1}, "full": Full(queue_depth=0)}
+    rules = {"objectives": {"batch": -1}, "full": Full(in_flight=0)}
     judged, view = await judge(request, **rules)
     assert judged.stop.reason is Reason.SATURATED
     assert view.picks == []

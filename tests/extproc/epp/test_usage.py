@@ -24,6 +24,21 @@ def test_names_of_every_api(usage):
     assert told(json.dumps(document).encode()) == COUNTS
 
 
+@given(st.data())
+@pytest.mark.parametrize("size", [1, KEPT_BYTES, 4 * KEPT_BYTES])
+def test_whatever_a_client_has_engines_tell_behind_it(size, data):
+    document = {"usage": OLDER, "prompt_logprobs": ["x" * size]}
+    assert told(*data.draw(chunked(json.dumps(document).encode()))) == COUNTS
+
+
+def test_the_last_word_counts():
+    event = b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": %d}}\n\n'
+    events = [event % number for number in range(1, 1000)]
+    assert told(*events) == told(b"".join(events)) == {"prompt_tokens": 7, "completion_tokens": 999}
+    rest = [b"data: {}\n\n"] * 1000
+    assert told(*events, *rest) == {"prompt_tokens": 7, "completion_tokens": 999}
+
+
 @pytest.mark.parametrize(
     ("text", "usage"),
     [
@@ -38,7 +53,7 @@ def test_names_of_every_api(usage):
     ],
 )
 def test_what_can_be_read(text, usage):
-    assert read_usage(text) == usage
+    assert read_usage(text.encode()) == usage
 
 
 def test_a_stream_without_usage_has_a_token_in_each_event():

@@ -1,5 +1,6 @@
 """The small model first: when, how, and whose answer it is in the end."""
 
+import json
 from math import exp, log
 
 import msgspec
@@ -25,6 +26,11 @@ def chat(*probabilities, finish="stop", usage=USAGE):
         "message": {"role": "assistant", "content": "yes"},
     }  # fmt: skip
     return {"id": "c1", "model": "s", "choices": [choice], "usage": usage}
+
+
+def logprob(text):
+    """An answer that has this for a logarithm."""
+    return msgspec.json.encode(chat(0.25)).replace(str(log(0.25)).encode(), text)
 
 
 class Door:
@@ -93,6 +99,20 @@ async def test_whoever_asks_for_probabilities_gets_them():
     assert msgspec.json.decode(reply.body)["choices"][0]["logprobs"]["content"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "sent", "is_told"),
+    [(5, 5, True), (0, 0, True), (None, 1, False)],
+    ids=["five", "of the tokens alone", "none"],
+)
+async def test_completions_ask_for_as_many_as_the_client_wants(wanted, sent, is_told):
+    choice = {"finish_reason": "stop", "logprobs": {"token_logprobs": [log(0.9)]}, "text": "x"}
+    door = Door({"choices": [choice], "usage": USAGE})
+    reply, _ = await run(door, asked(Kind.COMPLETIONS, logprobs=wanted))
+    [(_, _, body, _)] = door.asked
+    assert body["logprobs"] == sent
+    assert bool(msgspec.json.decode(reply.body)["choices"][0]["logprobs"]) is is_told
+
+
 async def test_an_unsure_one_is_not():
     request, told = await run(Door(chat(0.5, 0.6)))
     assert request.fact(Model).name == "large"
@@ -103,8 +123,15 @@ async def test_an_unsure_one_is_not():
 
 @pytest.mark.parametrize(
     "answer",
-    [None, b"no json", b"[]", {}, {"choices": []}, chat(), chat(0.99, finish="content_filter")],
-    ids=["nobody", "no json", "no object", "empty", "no choice", "no tokens", "not whole"],
+    [
+        *(None, b"no json", b"[]", {}, {"choices": []}, chat()),
+        *(chat(0.99, finish=finish) for finish in ("content_filter", ["stop"])),
+        *(logprob(text) for text in (b"1" + b"0" * 400, b'1.5e308},{"logprob":1.5e308')),
+    ],
+    ids=[
+        *("nobody", "no json", "no object", "empty", "no choice", "no tokens"),
+        *("not whole", "no reason", "no float", "no sum"),
+    ],
 )
 async def test_without_an_answer_it_is_as_if_nobody_had_been_asked(answer):
     request, [(_, result, _)] = await run(Door(answer))
@@ -147,3 +174,11 @@ def test_the_mean_lies_among_what_it_is_of(probabilities):
     assert min(probabilities) * 0.999 <= mean <= max(probabilities) * 1.001
     assert geometric_mean([*map(log, probabilities), None]) is None
     assert exp(0) >= mean
+
+
+async def test_counts_and_chances_that_cannot_be_are_none():
+    usage = {"prompt_tokens": -5, "completion_tokens": 10**400}
+    answer = logprob(b"1000").replace(msgspec.json.encode(USAGE), json.dumps(usage).encode())
+    reply, told = await run(Door(answer))
+    assert reply.headers["x-headgate-cascade"] == "kept; confidence=1.000"
+    assert told == [("large", "kept", 0.0)]
