@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import msgspec
 
+from extproc.cache.key import ENDS_USER
 from extproc.dialects.ending import members
 from extproc.request import Kind
 
@@ -13,7 +14,8 @@ Document = Mapping[str, Any]
 OWN = frozenset({"id", "object", "created", "created_at", "completed_at", "choices", "usage"})
 """Members of an answer that are of this answer alone, or are written anew."""
 OWN_MESSAGES = OWN | {"type", "role", "content", "stop_reason", "stop_sequence"}
-OWN_RESPONSES = OWN | {"output", "output_text", "status", "incomplete_details", "error"}
+OWN_RESPONSES = OWN | ENDS_USER | {"output", "output_text", "status", "incomplete_details", "error"}
+"""Engines repeat who asked, by members that the keys of answers leave out."""
 PLAIN = frozenset({"role", "content", "reasoning", "reasoning_content"})
 """Members of a message that may hold something."""
 REASONING = ("reasoning_content", "reasoning")
@@ -37,7 +39,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def pack(answer: Answer) -> bytes:
-    """Write it for a store. Raises: UnicodeEncodeError for half a surrogate pair."""
+    """Write it for a store. Raises: UnicodeEncodeError for half a surrogate pair, OverflowError for a
+    number of more than 64 bits."""
     return msgspec.msgpack.encode(answer)
 
 

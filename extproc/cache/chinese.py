@@ -58,8 +58,10 @@ EMPTY = re.compile(
 )
 DIRECTED = frozenset("从到比向给被让由往离和与跟对于成为")
 """What makes it count who stands where."""
-NOISE = re.compile(r"(?:[\s;!?\"'()\[\]、。《》【】…—-]|(?<!\d)[.,:]|[.,:](?!\d))+")
-"""What only divides; a point between digits is a part of the number."""
+NOISE = re.compile(
+    r"(?:[\s;?\"'()\[\]、。《》【】…—]|!(?!=)|-(?!\d)|(?<!\d)[,:]|[,:](?!\d)|\.(?!\d))+"
+)
+"""What only divides; a point before digits is a part of the number, and a minus its sign."""
 
 
 def longest(words: "list[str] | tuple[str, ...] | dict[str, str]") -> str:

@@ -17,11 +17,13 @@ from extproc.cache.words import (
 )
 
 TOKEN = re.compile(
-    r"\d+(?:[.,:/-]\d+)*|[a-z]+(?:['.+#&_/-]+[a-z0-9]+)*[+#]*|[^\s\w.,;:!?\"'`()\[\]{}]|\w+",
+    r"(?<!\w)\.\d+|\d+(?:[.,:/-]\d+)*|!(?=[\w=])|[a-z]+(?:['.+#&_/-]+[a-z0-9]+)*[+#]*|[^\s\w.,;:!?\"'`()\[\]{}]|\w+",
     re.IGNORECASE,
 )
 QUOTED = re.compile(r"\"[^\"]{1,80}\"|`[^`]{1,200}`|\u201c[^\u201d]{1,80}\u201d")
 NOT = re.compile(r"n't$")
+THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
+"""Commas in any other place make another number: `1,5`."""
 
 
 def groups(text: str) -> Mapping[str, str]:
@@ -121,7 +123,7 @@ def expand(word: str) -> str:
 
 def canon(token: str) -> str:
     if token[0].isdigit():
-        return token.replace(",", "") if "." not in token and "/" not in token else token
+        return token.replace(",", "") if THOUSANDS.fullmatch(token) else token
     token = token.removesuffix("'s")
     if token in NUMBERS:
         return NUMBERS[token]

@@ -21,6 +21,8 @@ from extproc.cache import chinese, english, words
 CJK = re.compile(r"[\u3400-\u9fff]")
 OTHER = re.compile(r"[\u00b5-\u02af\u0370-\u1fff\u3040-\u30ff\uac00-\ud7af]")
 """Letters of languages that we have no words of: their texts must be equal but for spaces."""
+RAISED = re.compile(r"[\u00b2\u00b3\u00b9\u2070-\u2079]+")
+"""A power is no other number: NFKC makes `x2` of it."""
 DIRECTED = words.DIRECTED | chinese.DIRECTED
 HOW = frozenset({"how"})
 REMEMBERED = 4096
@@ -64,7 +66,7 @@ def is_turned(one: Gist, other: Gist) -> bool:
 
 @lru_cache(REMEMBERED)
 def gist(text: str) -> Gist:
-    plain = unicodedata.normalize("NFKC", text).strip()
+    plain = unicodedata.normalize("NFKC", RAISED.sub(r"^\g<0>", text)).strip()
     if CJK.search(plain):
         return Gist("zh", *chinese.reduce(plain))
     if OTHER.search(plain):

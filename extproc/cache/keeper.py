@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +15,9 @@ from extproc.cache.turn import Likeness, Sought
 from extproc.errors import CountersFaultError, QuestionsFaultError
 from extproc.ports import CacheMeter
 from extproc.request import Kind
+from telemetry.logs import Event, EventLog
+
+log = EventLog(__name__)
 
 MOST_WAITING = 256
 """Answers yet to be kept. When the store is slower than engines are, some are not."""
@@ -35,6 +38,9 @@ class Whole:
     lead: Lead | None
     sought: Sought | None = None
     """The question, where alike ones are to find the answer too."""
+    model: str = ""
+    others: tuple[str, ...] = ()
+    """Models that may have answered in its place, as engines call them."""
 
     def __repr__(self) -> str:
         return f"Whole({self.kind.value}, {len(self.body)} bytes)"
@@ -65,7 +71,16 @@ class Keeper:
     async def run(self) -> None:
         """Keep until cancelled."""
         while True:
-            await self.keep(await self._waiting.get())
+            await self._try(await self._waiting.get())
+
+    async def _try(self, whole: Whole) -> None:
+        """Keep one; whatever is wrong with it, the next one is kept."""
+        try:
+            await self.keep(whole)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the worker goes on
+            log.error(Event.FILTER_FAULT, exc, filter="cache")
+            if whole.lead is not None:
+                whole.lead.land(None)
 
     async def keep(self, whole: Whole) -> None:
         """Keep one. Those who wait for it are told when it is there."""
@@ -75,6 +90,8 @@ class Keeper:
             spent_s = time.thread_time() - began_s
         else:
             answer, spent_s = await asyncio.to_thread(read_timed, whole)
+        if answer is not None and whole.others and not is_by(answer, whole.model, whole.others):
+            answer = None
         result, size = "unfit", 0
         now_ms = round(self._clock() * 1000)
         if answer is not None:
@@ -89,7 +106,7 @@ class Keeper:
         try:
             entry = Entry(pack(answer), now_ms, now_ms + whole.ttl_s * 1000)
             evicted = await self._answers.put(whole.key, entry, whole.keep_s)
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, OverflowError):
             return "unfit", 0
         except CountersFaultError:
             return "fault", 0
@@ -116,6 +133,14 @@ def read(whole: Whole) -> Answer | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return read_answer(whole.kind, document)
+
+
+def is_by(answer: Answer, model: str, others: Sequence[str]) -> bool:
+    """Whether a model has given an answer, and none of the others: by what it says itself. Services
+    elsewhere say which version of a model it was, `gpt-4o-2024-08-06`."""
+    told = answer.head.get("model")
+    names = [each for each in (model, *others) if isinstance(told, str) and told.startswith(each)]
+    return max(names, key=len, default=None) == model
 
 
 def read_timed(whole: Whole) -> tuple[Answer | None, float]:

@@ -43,7 +43,7 @@ class Keys:
     """`secret` is the policy's; `rules` is what of the policy answers depend on."""
 
     def __init__(self, secret: str, rules: str = "") -> None:
-        self._secret = hmac.digest(secret.encode(), b"headgate cache 1", "sha256")
+        self._secret = hmac.digest(secret.encode(), b"headgate cache 2", "sha256")
         self._rules = rules
 
     def key(self, asked: Asked, document: Mapping[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from extproc.cache.answer import Answer, Document, read_answer
-from extproc.dialects.deltas import read
+from extproc.dialects.deltas import items, read
 from extproc.dialects.ending import members
 from extproc.dialects.sse import Splitter
 from extproc.request import Kind
@@ -51,7 +51,7 @@ def join_choices(kind: Kind, events: Sequence[Document]) -> Document | None:
             if piece.channel.choice or (piece.channel.name == "arguments"):
                 return None
             texts.setdefault(piece.channel.name, []).append(piece.text)
-        for choice in event.get("choices") or ():
+        for _, choice in items(event.get("choices")):
             if choice.get("index") or members(choice.get("delta")).get("tool_calls"):
                 return None
             finish = choice.get("finish_reason") or finish

@@ -13,7 +13,7 @@ from extproc.cache.rules import CacheRule
 from extproc.cache.turn import Sought
 from extproc.decision import Decision
 from extproc.filter import BodyTransform, Filter
-from extproc.request import Fact, Kind, Operation, Prompt, Request, Scalar
+from extproc.request import Fact, Model, Operation, Prompt, Request, Scalar, Tries
 
 
 class Filling(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Collect(Filter):
     """Before all that rewrites answers: what is kept is what engines have sent."""
 
     name: ClassVar[str] = "collect"
-    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Prompt})
+    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Prompt, Model})
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
@@ -54,19 +54,22 @@ class Collect(Filter):
             return None
         filling, stream = looked.filling, request.fact(Prompt).stream
         most_bytes = filling.rule.most_bytes * (STREAM_FACTOR if stream else 1)
-        return Fill(most_bytes, partial(self._keep, request.fact(Operation).kind, stream, filling))
+        return Fill(most_bytes, partial(self._keep, request, filling))
 
-    def _keep(self, kind: Kind, stream: bool, filling: Filling, body: bytes) -> None:
+    def _keep(self, request: Request, filling: Filling, body: bytes) -> None:
         ttl_s, stale_s = filling.rule.ttl_s, filling.rule.stale_if_error_s
+        tries = request.find(Tries)
         self._keeper.put(
             Whole(
                 filling.key,
-                kind,
-                stream,
+                request.fact(Operation).kind,
+                request.fact(Prompt).stream,
                 body,
                 ttl_s,
                 ttl_s + stale_s,
                 filling.lead,
                 filling.sought,
+                request.fact(Model).served_as,
+                tuple(each.model.served_as for each in tries.alternatives) if tries else (),
             )
         )

@@ -72,6 +72,13 @@ def test_cached_tokens_of_a_prompt_are_counted():
     assert read_answer(Kind.MESSAGES, told).prompt_tokens == 109
 
 
+def test_who_asked_is_not_kept():
+    """Responses repeat it, and the next one who asks may be somebody else of the tenant."""
+    who = {"user": "ann@acme.example", "safety_identifier": "ann", "prompt_cache_key": "ann-1"}
+    found = read_answer(Kind.RESPONSES, {**document(Kind.RESPONSES), **who})
+    assert b"ann" not in pack(found)
+
+
 def test_what_another_version_wrote_is_none():
     assert unpack(b"\x01") is None
     assert unpack(b"") is None

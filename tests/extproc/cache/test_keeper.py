@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 
 import pytest
 
@@ -13,7 +14,7 @@ from extproc.errors import CountersFaultError, QuestionsFaultError
 from extproc.request import Kind
 from extproc.stores.cache_memory import MemoryAnswers
 from extproc.stores.memory import MemoryCacheMeter
-from tests.extproc.cache.answers import KINDS, body
+from tests.extproc.cache.answers import KINDS, body, document
 
 
 class Broken(MemoryAnswers):
@@ -49,6 +50,17 @@ async def test_what_is_unfit_is_not_and_those_who_wait_are_told(raw):
     await Keeper(MemoryAnswers(), meter).keep(whole(raw, lead=lead))
     assert meter.answers == ["unfit"]
     assert await flight is None
+
+
+async def test_a_number_that_no_store_can_keep_is_unfit():
+    """Engines repeat what clients send: a schema may say so."""
+    text = {"format": {"schema": {"maximum": 10**20}}}
+    raw = json.dumps({**document(Kind.RESPONSES), "text": text}).encode()
+    meter, flights = MemoryCacheMeter(), Flights()
+    lead, flight = flights.join("p:k"), flights.join("p:k")
+    await Keeper(MemoryAnswers(), meter).keep(whole(raw, Kind.RESPONSES, lead=lead))
+    assert meter.answers == ["unfit"]
+    assert (await flight).text == "Paris."
 
 
 async def test_a_store_that_is_away_keeps_nobody_from_the_answer():
@@ -95,6 +107,35 @@ async def test_questions_are_kept_last_of_all(error, looks):
     assert (meter.answers, meter.looks) == (["kept"], looks)
     await keeper.keep(dataclasses.replace(whole(b"{"), sought=sought))
     assert len(likeness.added) == 1, "without an answer there is nothing to find"
+
+
+class Faulty(MemoryAnswers):
+    """Has a mistake of ours in it, the first time."""
+
+    faults = 1
+
+    async def put(self, key, entry, keep_s):
+        self.faults -= 1
+        if self.faults == 0:
+            raise ZeroDivisionError
+        return await super().put(key, entry, keep_s)
+
+
+async def test_no_fault_ends_it():
+    """It runs in the worker's group of tasks: all of the worker would end."""
+    meter, flights = MemoryCacheMeter(), Flights()
+    keeper = Keeper(Faulty(), meter)
+    lead, flight = flights.join("p:k"), flights.join("p:k")
+    keeper.put(whole(body(), lead=lead))
+    del lead
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(keeper.run())
+        assert await flight is None
+        keeper.put(whole(body()))
+        while not meter.answers:  # noqa: ASYNC110 - a list tells nobody
+            await asyncio.sleep(0.01)
+        running.cancel()
+    assert meter.answers == ["kept"]
 
 
 async def test_it_runs_and_drops_what_is_too_much():

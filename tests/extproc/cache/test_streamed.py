@@ -45,6 +45,12 @@ def test_nor_is_one_with_something_else_in_it(event):
     assert read_stream(Kind.CHAT, b"data: " + event + b"\n\n" + body(stream=True)) is None
 
 
+@pytest.mark.parametrize("choices", [b"5", b"[null]", b"[[]]", b'[{"delta":[]}]'])
+def test_what_makes_no_sense_is_none(choices):
+    """Engines beyond our reach may send anything."""
+    assert read_stream(Kind.CHAT, b'data: {"choices":' + choices + b"}\n\ndata: [DONE]\n\n") is None
+
+
 def test_two_blocks_are_not_kept():
     block = b'event: content_block_start\ndata: {"type":"content_block_start","index":1}\n\n'
     assert read_stream(Kind.MESSAGES, block + body(Kind.MESSAGES, stream=True)) is None
