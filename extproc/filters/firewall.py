@@ -25,11 +25,12 @@ from extproc.filters.texts import read_texts
 from extproc.policy.firewall import Action, CanaryPolicy, FirewallPolicy
 from extproc.policy.models import Policy
 from extproc.ports import FirewallMeter
-from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
+from extproc.request import Body, Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
 from extproc.safety.injection.canary import make_canary, plant, watching
+from extproc.safety.injection.echo import Unechoed
 from extproc.safety.injection.firewall import Firewall as Rules
 from extproc.safety.injection.firewall import Verdict
-from extproc.safety.injection.strip import strip
+from extproc.safety.injection.strip import REMOVED, strip
 from extproc.safety.scope import rules_for, tenant_rules
 
 LONG_CHARS = 12_000
@@ -194,15 +195,19 @@ def refuse(verdict: Verdict, version: str) -> Deny:
 
 
 async def strip_all(request: Request, rules: Rules, verdict: Verdict) -> Request:
-    """Take the attacks out."""
+    """Take the attacks out. If parts together still are one, all of them go."""
     prompt = request.fact(Prompt)
     changed: dict[Place, str] = {}
     for each in verdict.flagged:
         text = each.text
-        if text.place not in changed:
+        if not each.parts:
             work = partial(strip, text.text, text.speaker, rules)
             is_long = len(text.text) > LONG_CHARS
             changed[text.place] = await asyncio.to_thread(work) if is_long else work()
+    for each in verdict.flagged:
+        left = " ".join(changed.get(part.place, part.text) for part in each.parts)
+        if rules.is_attack(left, each.text.speaker):
+            changed |= {part.place: REMOVED for part in each.parts}
     document = with_texts(prompt.document, changed)
     return request.having(msgspec.structs.replace(prompt, document=document))
 
@@ -212,6 +217,12 @@ class Marked(Fact, frozen=True):
 
     canary: str
     cuts: bool
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What a client has sent."""
+
+    instructions: str | None = None
 
 
 class Canary(Filter):
@@ -253,7 +264,11 @@ class Canary(Filter):
             return None
         leaked = partial(self._leaked, request, marked)
         kind = request.fact(Operation).kind
-        return watching(kind, marked.canary, cuts=marked.cuts, leaked=leaked)
+        watched = watching(kind, marked.canary, cuts=marked.cuts, leaked=leaked)
+        body = request.find(Body)
+        if kind is not Kind.RESPONSES or body is None:
+            return watched
+        return Unechoed(msgspec.json.decode(body.raw, type=Sent).instructions or "", watched)
 
     def _leaked(self, request: Request, marked: Marked) -> None:
         outcome = "cut" if marked.cuts else "tagged"

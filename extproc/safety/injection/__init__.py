@@ -9,4 +9,5 @@ firewall.py    the texts of a request -> a score, the rules that gave it, and wh
 strip.py       taking out what was found
 classifier.py  what a service says that tells attacks from other texts
 canary.py      a mark in the system prompt, looked for in answers
+echo.py        instructions that answers repeat, as the client sent them
 """

@@ -1,6 +1,7 @@
 """The texts of a request -> how much of an attack it is, which rules say so, and where."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
 
 import msgspec
@@ -24,6 +25,8 @@ class Flagged(msgspec.Struct, frozen=True):
 
     text: Text
     found: Found
+    parts: Sequence[Text] = ()
+    """The texts that it is cut into, where it is no text of the request."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -60,14 +63,15 @@ class Firewall:
         """Cost: that of `Matcher.find` for all text, and once more for parts that are short."""
         worst = 0.0
         flagged: list[Flagged] = []
-        for text in (*(texts := list(texts)), *join_short(texts)):
+        alone = [(text, ()) for text in texts]
+        for text, parts in (*alone, *join_short([text for text, _ in alone])):
             threshold = self._thresholds.get(text.speaker)
             if threshold is None:
                 continue
             found = self.matcher.find(text.text, text.speaker)
             worst = max(worst, found.score)
             if found.score >= threshold:
-                flagged.append(Flagged(text, found))
+                flagged.append(Flagged(text, found, parts))
         flagged.sort(key=lambda each: -each.found.score)
         return Verdict(worst, tuple(flagged))
 
@@ -76,9 +80,9 @@ class Firewall:
         return threshold is not None and self.matcher.find(text, speaker).score >= threshold
 
 
-def join_short(texts: Sequence[Text]) -> Iterable[Text]:
+def join_short(texts: Sequence[Text]) -> Iterable[tuple[Text, Sequence[Text]]]:
     """Join what one speaker says in several short parts of one message: an attack may be cut in pieces.
-    The place is that of the first."""
+    The place is that of the first. Return the parts as well."""
     groups: dict[tuple[object, ...], list[Text]] = {}
     for text in texts:
         if len(text.text) <= SHORT_CHARS and len(text.place) > 2:
@@ -86,4 +90,6 @@ def join_short(texts: Sequence[Text]) -> Iterable[Text]:
     for parts in groups.values():
         if len(parts) > 1:
             joined = " ".join(part.text for part in parts)[:MOST_JOINED_CHARS]
-            yield Text(parts[0].place, parts[0].speaker, joined)
+            begins = accumulate((len(part.text) + 1 for part in parts), initial=0)
+            heard = [part for part, at in zip(parts, begins, strict=False) if at < len(joined)]
+            yield Text(parts[0].place, parts[0].speaker, joined), heard

@@ -1,0 +1,58 @@
+"""What answers of `/v1/responses` repeat of the request: its instructions, as the engine got them.
+
+The operator's words and their mark stand there as well, so that each answer would tell them. What the
+client itself has sent is put in their place, before anybody looks for the mark.
+"""
+
+from extproc.dialects.literals import Place, quote, rewrite
+from extproc.dialects.rewriting import JSON_SIGNS, replace_data
+from extproc.dialects.sse import Event, Splitter
+from extproc.filter import BodyTransform
+
+NAME = b'"instructions"'
+PLACES = (("instructions",), ("response", "instructions"))
+"""In an answer in JSON, and in events that tell how far a response is."""
+
+
+class Unechoed(BodyTransform):
+    """Of one answer. One in JSON is held until it is all there: it has one string more than the text that
+    an engine makes."""
+
+    def __init__(self, sent: str, inner: BodyTransform) -> None:
+        """`sent`: the client's own instructions; `inner` gets what this one makes."""
+        self._sent = quote(sent)
+        self._inner = inner
+        self._splitter = Splitter()
+        self._held: list[bytes] = []
+        """Of an answer in JSON all of it; else what came before the first byte that tells."""
+        self._is_json: bool | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._is_json is None:
+            if not (begun := chunk.lstrip()):
+                self._held.append(chunk)
+                return b""
+            self._is_json = begun.startswith(JSON_SIGNS)
+            if not self._is_json:
+                chunk, self._held = b"".join([*self._held, chunk]), []
+        if self._is_json:
+            self._held.append(chunk)
+            return b""
+        return self._pass_on(self._splitter.feed(chunk))
+
+    def finish(self) -> bytes:
+        rest = self._pass_on(self._splitter.finish())
+        held, self._held = b"".join(self._held), []
+        return rest + self._inner.feed(rewrite(held, self._change)) + self._inner.finish()
+
+    def _pass_on(self, events: list[Event]) -> bytes:
+        return self._inner.feed(b"".join(map(self._write, events))) if events else b""
+
+    def _write(self, event: Event) -> bytes:
+        if NAME not in event.data:
+            return event.raw
+        data = rewrite(event.data, self._change)
+        return event.raw if data == event.data else replace_data(event, data)
+
+    def _change(self, place: Place, written: str) -> str:
+        return self._sent if place in PLACES else written
