@@ -13,6 +13,10 @@ JSON = {"content-type": "application/json"}
 class AnswerError(HeadgateError):
     """Another answer than 200. The message says what was done, and leaves out who did it."""
 
+    def __init__(self, said: str, status: int = 200) -> None:
+        super().__init__(said)
+        self.status = status
+
 
 class LongAnswerError(AnswerError):
     """It has more bytes than were to be read."""
@@ -55,7 +59,7 @@ class HttpClient:
         asked = self.session.post(url, data=body, headers=headers, allow_redirects=False)
         async with asked as answer:
             if answer.status != 200:
-                raise AnswerError(f"answered {answer.status}")
+                raise AnswerError(f"answered {answer.status}", answer.status)
             raw = bytearray()
             async for chunk in answer.content.iter_chunked(1 << 16):
                 raw += chunk

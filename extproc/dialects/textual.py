@@ -33,8 +33,7 @@ _WORDS = (
 )
 _SHAPES = (
     "messages content text refusal thinking reasoning reasoning_content summary name filename title "
-    "description tool_calls function functions tools custom image_url input_audio audio_url video_url "
-    "audio file source system instructions prompt suffix user stop stop_sequences response_format "
+    "description tool_calls function functions tools custom input_audio audio file source system instructions prompt suffix user stop stop_sequences response_format "
     "json_schema citations cache_control stream_options grammar definition context allowed_tools "
     "author guided_regex guided_choice guided_grammar chat_template safety_identifier "
     "prompt_cache_key output_text query web_search_options user_location approximate"
@@ -69,6 +68,9 @@ SHAPE: Mapping[str, How] = MappingProxyType(
         "structured_outputs": "schema",
         "url": "url",
         "image": "url",
+        "image_url": "url",
+        "audio_url": "url",
+        "video_url": "url",
         "file_data": "url",
         "file_url": "url",
         "data": "shape",

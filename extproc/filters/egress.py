@@ -5,9 +5,11 @@ It stands behind masking, so what it looks at is what would leave, and it is one
 model that may stand in later, for then nobody is asked again.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -15,11 +17,12 @@ import msgspec
 from audit.record import AuditLog, Record
 from extproc.decision import Decision, Deny
 from extproc.dialects.place import write_place
-from extproc.dialects.texts import TangledError, find_texts, find_unreadable
+from extproc.dialects.texts import TangledError, find_unreadable
 from extproc.errors import Reason
 from extproc.filter import Filter
 from extproc.filters.fallback import Others, hears_alike, may_move, may_repeat, switch
-from extproc.filters.pii import search_texts
+from extproc.filters.pii import is_much, search_texts
+from extproc.filters.texts import read_texts
 from extproc.policy.catalog import ParameterRule
 from extproc.ports import EngineView
 from extproc.request import Fact, Identity, Model, Operation, Prompt, Request
@@ -115,8 +118,10 @@ class Egress(Filter):
             message = f"The model {model!r} is served elsewhere: '{name}' cannot be looked through."
             return Deny(Reason.EGRESS, message, name)
         try:
-            texts = find_texts(kind, document)
-            found = gate.unmasked(texts, await search_texts(shipped(), self._own, texts))
+            _, texts = await read_texts(request)
+            places = await search_texts(shipped(), self._own, texts)
+            work = partial(gate.unmasked, texts, places)
+            found = await asyncio.to_thread(work) if is_much(texts, places) else work()
         except (TangledError, FloodError) as exc:
             return Deny(Reason.INVALID_REQUEST, f"The request cannot be looked through: {exc}.")
         if found is None:

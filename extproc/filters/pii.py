@@ -17,8 +17,6 @@ import msgspec
 from audit.record import AuditLog, Record
 from extproc.decision import Decision, Deny
 from extproc.dialects.body import Document
-from extproc.dialects.place import Place
-from extproc.dialects.putback import with_texts
 from extproc.dialects.texts import TangledError, Text, find_unreadable
 from extproc.errors import DetectorError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
@@ -29,17 +27,7 @@ from extproc.safety.expressions import FloodError
 from extproc.safety.masked import Masked
 from extproc.safety.pii.engine import Engine, Said
 from extproc.safety.pii.finding import Finding
-from extproc.safety.pii.judge import (
-    Counts,
-    Found,
-    change,
-    count,
-    member_of,
-    refuse,
-    settle,
-    spread,
-    write_counts,
-)
+from extproc.safety.pii.judge import Counts, member_of, treat, write_counts
 from extproc.safety.pii.mask import Masker
 from extproc.safety.pii.own import Own
 from extproc.safety.pii.rules import Choice, Rule
@@ -118,22 +106,39 @@ class Pii(Filter):
         except DetectorError:
             message = "What looks for names does not answer."
             return Deny(Reason.NO_DETECTOR, message, retry_after_s=2)
-        return self._judge(request, found, choice) if found else request
+        return await self._judge(request, texts, found, choice) if any(found) else request
 
-    def _judge(self, request: Request, found: Sequence[Found], choice: Choice) -> Decision:
-        counts = count(found, choice)
-        if not counts:
+    async def _judge(
+        self,
+        request: Request,
+        texts: Sequence[Text],
+        found: Sequence[Sequence[Finding]],
+        choice: Choice,
+    ) -> Decision:
+        masker = Masker(self._screen.key, request.fact(Identity).tenant)
+        prompt = request.fact(Prompt)
+        work = partial(treat, texts, found, choice, masker, prompt.document)
+        treated = await asyncio.to_thread(work) if is_much(texts, found) else work()
+        if not treated.counts:
             return request
-        self._tell(request, counts)
-        return refuse(found, choice) or self._change(request, found, choice, counts)
+        self._tell(request, treated.counts)
+        if treated.denied:
+            return treated.denied
+        request = request.having(Screened(treated.counts))
+        if treated.document is None:
+            return request
+        request = request.having(msgspec.structs.replace(prompt, document=treated.document))
+        if not masker.values:
+            return request
+        counts = treated.counts.items()
+        masked = {kind: number for (kind, action), number in counts if action == "mask"}
+        return request.having(Masked(masker.values, masked))
 
-    async def _look(self, texts: Sequence[Text], choice: Choice) -> Sequence[Found]:
+    async def _look(self, texts: Sequence[Text], choice: Choice) -> Sequence[Sequence[Finding]]:
         """Raises: FloodError, DetectorError."""
         found = await search_texts(self._screen.engine, self._screen.own, texts)
         named = await self._find_names(texts, choice)
-        both = zip(texts, found, named, strict=True)
-        made = (Found(text, settle(text, [*some, *more], choice)) for text, some, more in both)
-        return spread([each for each in made if each.findings], texts, choice)
+        return [[*some, *more] for some, more in zip(found, named, strict=True)]
 
     async def _find_names(
         self, texts: Sequence[Text], choice: Choice
@@ -157,31 +162,6 @@ class Pii(Filter):
         for index, each in zip(wanted, named, strict=True):
             found[index] = each
         return found
-
-    def _change(
-        self,
-        request: Request,
-        found: Sequence[Found],
-        choice: Choice,
-        counts: Counts,
-    ) -> Request:
-        request = request.having(Screened(counts))
-        masker = Masker(self._screen.key, request.fact(Identity).tenant)
-        masks = any(action == "mask" for _, action in counts)
-        changed: dict[Place, str] = {}
-        for each in found:
-            text = change(each, choice, masker, masks=masks)
-            if text != each.text.text:
-                changed[each.text.place] = text
-        if not changed:
-            return request
-        prompt = request.fact(Prompt)
-        document = with_texts(prompt.document, changed)
-        request = request.having(msgspec.structs.replace(prompt, document=document))
-        if not masker.values:
-            return request
-        masked = {kind: number for (kind, action), number in counts.items() if action == "mask"}
-        return request.having(Masked(masker.values, masked))
 
     def _tell(self, request: Request, counts: Counts) -> None:
         if self._meter:
@@ -237,6 +217,11 @@ async def search_texts(
     if scanned.places > MANY_PLACES:
         return await asyncio.to_thread(engine.search, scanned, own)
     return engine.search(scanned, own)
+
+
+def is_much(texts: Sequence[Text], found: Sequence[Sequence[Finding]]) -> bool:
+    """Whether to judge it would hold others up."""
+    return sum(len(text.text) for text in texts) > LONG_CHARS or sum(map(len, found)) > MANY_PLACES
 
 
 def answers_in_json(document: Document) -> bool:

@@ -36,7 +36,7 @@ OutboundAction = Literal["mask", "cut", "tag"]
 STRENGTH: Mapping[OutboundAction, int] = {"tag": 0, "mask": 1, "cut": 2}
 
 FINISH = re.compile(rb'(?<!\\)"finish_reason"\s*+:\s*+"[a-z_]*+"')
-REPEATS = (b'.done"', b'"response.completed"', b'"response.incomplete"')
+REPEATS = (b'.done"', *(b'"response.%s"' % how for how in (b"completed", b"incomplete", b"failed")))
 """Events that repeat texts."""
 
 

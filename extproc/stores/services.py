@@ -1,7 +1,8 @@
 """What services beside the gateway share: detectors, moderators, classifiers.
 
 Each is asked within a deadline. One that fails three times in a row is left alone for a while, and who
-would have asked is told so at once.
+would have asked is told so at once. One that answers, but does not judge what it was given, is not left
+alone for that: else whoever sends such texts could take it away from all others.
 """
 
 import asyncio
@@ -19,7 +20,13 @@ from extproc.policy.base import Secret, Url
 
 PAUSE_S = 2.0
 """How long a service that does not answer is left alone; then one question tries it."""
+UNFIT = frozenset({200, 400, 413, 422})
+"""Statuses of a service that is there, and makes nothing of a text: it is too long for it, mostly."""
 ANSWER = TypeVar("ANSWER")
+
+
+class AwayError(DetectorError):
+    """It fails, whatever it is asked."""
 
 
 class ServicePolicy(Protocol):
@@ -74,19 +81,24 @@ class HttpService:
         except (aiohttp.ClientError, OSError) as exc:
             self._breaker.fault()
             raise DetectorError(type(exc).__name__) from None
-        except DetectorError:
+        except AwayError:
             self._breaker.fault()
+            raise
+        except DetectorError:
+            self._breaker.well()
             raise
         self._breaker.well()
         return answer
 
     async def post(self, document: Mapping[str, object]) -> bytes:
-        """Raises: DetectorError, aiohttp.ClientError."""
+        """Raises: DetectorError, AwayError, aiohttp.ClientError."""
         body = msgspec.json.encode(document)
         try:
             return await self._client.post(self._url, body, self._most_bytes, self._headers)
         except AnswerError as exc:
-            raise DetectorError(str(exc)) from None
+            if exc.status in UNFIT:
+                raise DetectorError(str(exc)) from None
+            raise AwayError(str(exc)) from None
 
 
 def clean(text: str) -> str:

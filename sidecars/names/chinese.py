@@ -30,6 +30,7 @@ class Chinese:
         at = 0
         for word, tag in self._tagger.run(text):
             if tag in TYPES and HAN.search(word):
-                found.append(Span(TYPES[tag], at, at + len(word)))
+                begin = at + len(word) - len(word.lstrip())  # LAC leaves line ends with names
+                found.append(Span(TYPES[tag], begin, at + len(word.rstrip())))
             at += len(word)
         return found

@@ -6,7 +6,9 @@ from itertools import islice
 import msgspec
 
 from extproc.decision import Deny
+from extproc.dialects.body import Document
 from extproc.dialects.place import KEY, Place, write_place
+from extproc.dialects.putback import with_texts
 from extproc.dialects.texts import Text
 from extproc.errors import Reason
 from extproc.safety.pii.finding import Finding, resolve
@@ -28,10 +30,43 @@ class Found(msgspec.Struct, frozen=True):
     findings: Sequence[Finding]
 
 
+class Treated(msgspec.Struct, frozen=True):
+    """What becomes of a request."""
+
+    counts: Counts = msgspec.field(default_factory=dict[tuple[str, Action], int])
+    denied: Deny | None = None
+    document: Document | None = None
+    """With other texts in it; none: it stays as it is."""
+
+
 LEAST_REPEATED = 4
 """Characters of a value that is looked for again; of names, two of Chinese say little."""
 MOST_REPEATED = 200
 """Of them: each takes 0.1 ms for a megabyte."""
+
+
+def treat(
+    texts: Sequence[Text],
+    found: Sequence[Sequence[Finding]],
+    choice: Choice,
+    masker: Masker,
+    document: Document,
+) -> Treated:
+    """Judge all that was found. 15 us for each value, and some seconds for as many as there may be."""
+    settled = (
+        Found(text, settle(text, each, choice)) for text, each in zip(texts, found, strict=True)
+    )
+    kept = spread([each for each in settled if each.findings], texts, choice)
+    counts = count(kept, choice)
+    if denied := refuse(kept, choice):
+        return Treated(counts, denied)
+    masks = any(action == "mask" for _, action in counts)
+    changed: dict[Place, str] = {}
+    for each in kept if counts else ():
+        text = change(each, choice, masker, masks=masks)
+        if text != each.text.text:
+            changed[each.text.place] = text
+    return Treated(counts, None, with_texts(document, changed) if changed else None)
 
 
 def write_counts(counts: Counts) -> str:

@@ -77,6 +77,19 @@ CALL = {
             chat({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}),
             [],
         ),
+        *(
+            (
+                Kind.CHAT,
+                chat({"role": "user", "content": [{"type": name, name: url} for url in ("data:a/b;base64,AAAA", "https://u:p@h/x")]}),
+                [("other", "https://u:p@h/x")],
+            )
+            for name in ("image_url", "audio_url", "video_url")
+        ),
+        (
+            Kind.RESPONSES,
+            {"model": "m", "input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]}]},
+            [],
+        ),
         (
             Kind.CHAT,
             chat(

@@ -1,10 +1,13 @@
 """What leaves for services elsewhere: from the start, and as a stand-in."""
 
+import threading
+
 import pytest
 
 from extproc.decision import Deny
 from extproc.errors import Reason
 from extproc.filters.egress import Egress
+from extproc.filters.pii import MANY_PLACES
 from extproc.filters.standins import fit, leave
 from extproc.policy.models import Policy
 from extproc.request import Fallback, Identity, Kind, Model, Operation, Prompt, Tries
@@ -85,6 +88,25 @@ async def test_own_types_stay_as_well():
     own = Own([("staff", "EMP-[0-9]{6}")], [])
     denied = await egress(own=own).decide(asked("ask EMP-123456"))
     assert "staff" in denied.message
+
+
+class Watched(frozenset):
+    """Notes which threads ask what may leave."""
+
+    def __init__(self, _):
+        self.threads = set()
+
+    def __contains__(self, name):
+        self.threads.add(threading.current_thread())
+        return super().__contains__(name)
+
+
+@pytest.mark.parametrize(("count", "is_aside"), [(1, False), (MANY_PLACES + 1, True)])
+async def test_what_takes_long_to_judge_holds_nobody_up(count, is_aside):
+    types = Watched({"email"})
+    request = asked(" ".join(f"a{n}@b.org" for n in range(count)))
+    assert await egress(Gate(types=types)).decide(request) is request
+    assert bool(types.threads - {threading.current_thread()}) == is_aside
 
 
 async def test_what_cannot_be_looked_through_is_refused():

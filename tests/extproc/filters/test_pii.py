@@ -1,6 +1,7 @@
 """The filter: who pays, what leaves, what is told, and what comes back."""
 
 import json
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from extproc.decision import Deny
 from extproc.errors import DetectorError, Reason
 from extproc.filter import AnswerMode
-from extproc.filters.pii import Pii, Screen, Screened
+from extproc.filters.pii import LONG_CHARS, MANY_PLACES, Pii, Screen, Screened
 from extproc.request import Identity, Kind, Model, Operation, Prompt
 from extproc.safety.masked import Masked
 from extproc.safety.pii.engine import shipped
@@ -252,6 +253,34 @@ async def test_long_texts_and_dense_ones_are_looked_through_as_well():
     for text in ("x" * 100_000 + f" {MAIL} ", f"{MAIL} " * 1000):
         request = await Pii(screen()).decide(ask(chat(text)))
         assert MAIL not in sent(request)
+
+
+class Watched(dict):
+    """Notes which threads ask what is to be done."""
+
+    def __init__(self, actions):
+        super().__init__(actions)
+        self.threads = set()
+
+    def __contains__(self, name):
+        self.threads.add(threading.current_thread())
+        return super().__contains__(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_aside"),
+    [
+        (MAIL, False),
+        (f"{MAIL} {'x ' * LONG_CHARS}", True),
+        (" ".join(f"a{n}@b.org" for n in range(MANY_PLACES + 1)), True),
+    ],
+)
+async def test_what_takes_long_to_judge_holds_nobody_up(text, is_aside):
+    """3 MB of addresses take seconds."""
+    actions = Watched({"all": "mask"})
+    masked = await Pii(screen((Rule(actions),))).decide(ask(chat(text)))
+    assert "@" not in sent(masked)
+    assert (threading.current_thread() in actions.threads) != is_aside
 
 
 async def test_names_come_from_a_detector():

@@ -199,6 +199,15 @@ def test_recorded_answers_say_the_same(whole):
             assert texts(kind, shown) == texts(kind, whole)
 
 
+@pytest.mark.parametrize("how", ["completed", "incomplete", "failed"])
+def test_a_response_is_masked_where_its_last_event_repeats_it(how):
+    message = {"type": "message", "content": [{"type": "output_text", "text": TEXT}]}
+    raw = event({"type": f"response.{how}", "response": {"output": [message]}})
+    out = play(outbound(Kind.RESPONSES, stream=False), [raw])
+    assert EMAIL not in out.decode()
+    assert "[EMAIL]" in out.decode()
+
+
 def test_a_refused_stream_is_json():
     error = json.dumps({"error": {"message": f"no such user {EMAIL}"}}).encode()
     shown = play(outbound(Kind.CHAT), [error])

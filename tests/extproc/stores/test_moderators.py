@@ -112,6 +112,28 @@ async def test_an_answer_of_a_megabyte_that_makes_sense_is_read(client):
     assert len(found[0]) == 20_000
 
 
+@pytest.mark.parametrize("kind", ["openai_moderations", "guard_chat"])
+@pytest.mark.parametrize("status", [200, 400, 413, 422])
+async def test_nobody_takes_it_away_from_others(client, status, kind):
+    """Texts that are too long for it, or that it says nothing fitting about, are one client's."""
+    asked = 0
+
+    async def handle(request):
+        nonlocal asked
+        asked += 1
+        if b"odd" in await request.read():
+            return web.json_response({"odd": 1}, status=status)
+        return chat("safe") if kind == "guard_chat" else web.json_response({"results": [{}]})
+
+    async with serving(handle) as url:
+        service = client.at(policy(url, kind))
+        for _ in range(5):
+            with pytest.raises(DetectorError):
+                await service.judge(Question(["odd"], "request"))
+        assert await service.judge(Question(["one"], "request")) == [{}]
+    assert asked == 6
+
+
 async def test_one_that_is_down_is_left_alone_and_tried_again(client):
     asked, now_s, works = [], 100.0, False
 

@@ -31,6 +31,14 @@ def test_places_are_counted_over_all_words():
     ]
 
 
+def test_line_ends_are_no_part_of_a_name():
+    tagger = Says(("\r\n王小明\n", "PER"), ("　李雷", "PER"), ("去", "v"))
+    assert Chinese(tagger).find("\r\n王小明\n　李雷去") == [
+        Span("person", 2, 5),
+        Span("person", 7, 9),
+    ]
+
+
 def test_latin_words_are_left_to_the_other_model():
     assert Chinese(Says(("Mona", "PER"), ("你好", "v"))).find("Mona你好") == []
 
