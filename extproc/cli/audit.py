@@ -1,6 +1,7 @@
 """`headgate audit`: verify, search, export, trim."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -41,8 +42,8 @@ from ledger.database import Database
 from ledger.manifest import ExportError
 from ledger.question import UsageError, parse_time
 from ledger.retention import DAY_MS
-from ledger.roots import read_roots
-from ledger.signing import PRIVATE_NAME, PUBLIC_NAME, Signer, load_signer, load_verifier
+from ledger.roots import Root, read_roots
+from ledger.signing import PRIVATE_NAME, PUBLIC_NAME, Signer, Verifier, load_signer, load_verifier
 from ledger.store import LedgerError
 
 app = typer.Typer(help="Who did what: prove it, find it, hand it on.", no_args_is_help=True)
@@ -75,13 +76,11 @@ def verify_command(
 ) -> None:
     """Prove that no record was changed, removed or added. Exit code 0: so it is; 1: no; 2: cannot say."""
     try:
-        verifier = load_verifier(key or state / PUBLIC_NAME)
-        outside = read_roots(roots or state / FILE_NAME)
         if exported is not None:
-            verdict: Verdict | Proof = prove(exported, verifier, outside)
+            verdict: Verdict | Proof = prove(exported, *trusted(state, key, roots))
         else:
             with opened(state, ledger) as database:
-                verdict = verify(database, verifier, outside)
+                verdict = verify(database, *trusted(state, key, roots))
     except _FAULTS as exc:
         leave(str(exc), UNREADABLE)
     if as_json:
@@ -220,6 +219,12 @@ def signer_of(state: Path) -> Signer:
     if not (state / PRIVATE_NAME).exists():
         raise LedgerError(f"{state} has no {PRIVATE_NAME}, and this must be signed for")
     return load_signer(state)
+
+
+def trusted(state: Path, key: Path | None, roots: Path | None) -> tuple[Verifier, Iterator[Root]]:
+    """Read what a proof goes by: copies from outside, or what lies in the state directory.
+    Raises LedgerError, OSError."""
+    return load_verifier(key or state / PUBLIC_NAME), read_roots(roots or state / FILE_NAME)
 
 
 def opened(state: Path, ledger: str | None, *, writes: bool = False) -> closing[Database]:

@@ -24,6 +24,7 @@ from extproc.cli.limits import (
     StateFlag,
     ask_store,
     leave,
+    leave_broken,
     served,
     urls,
 )
@@ -32,7 +33,7 @@ from extproc.filters.caching import keys_of
 from extproc.filters.listening import where
 from extproc.policy.load import load
 from extproc.policy.models import Policy
-from extproc.policy.secrets import SecretReader
+from extproc.policy.secrets import SecretError, SecretReader, find_secrets
 from extproc.settings import inherited
 from extproc.stores.cache_redis import open_answers
 from extproc.stores.milvus import MilvusLine
@@ -118,11 +119,19 @@ def purge(
 
 
 def find_policy(state: Path, directories: list[Path] | None) -> Policy:
-    """Read the policy, with its secrets: names of tenants are found by its key."""
+    """Read the policy, with the secrets of its cache: names of tenants are found by its key. Others are for the
+    workers alone, and need not be where this is typed."""
     try:
-        return load(directories or served(state), SecretReader(inherited()))
+        policy = load(directories or served(state))
     except PolicyError as exc:
-        leave(str(exc))
+        leave_broken(exc, directories)
+    reader = SecretReader(inherited())
+    for place, secret in find_secrets(policy.cache, ("cache",)):
+        try:
+            secret.found(reader.read(secret))
+        except SecretError as exc:
+            leave(f"{'.'.join(map(str, place))}: {exc}")
+    return policy
 
 
 def places(policy: Policy) -> Mapping[str, tuple[str, str]]:

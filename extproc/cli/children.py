@@ -45,7 +45,9 @@ class Child:
     def __init__(self, command: Command) -> None:
         self.command = command
         self._process: Process | None = None
+        self._swept: Process | None = None
         self._stopping = False
+        self._log_begin = 0
         self._turn = asyncio.Lock()  # a restart and a stop must not cross: it would leave an orphan
 
     @property
@@ -57,6 +59,7 @@ class Child:
         command = self.command
         command.before()
         with command.log.open("ab") as output:
+            self._log_begin = output.tell()
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *command.argv,
@@ -90,6 +93,8 @@ class Child:
         while self._process is not None:
             begun = asyncio.get_running_loop().time()
             code = await self._process.wait()
+            # What it has left would hold ports and memory of the next one.
+            self._sweep(self._process)
             if self._stopping:
                 return
             log.warning(
@@ -113,7 +118,10 @@ class Child:
         self._stopping = True
         async with self._turn:
             process = self._process
-        if process is None or process.returncode is not None:
+        if process is None:
+            return
+        if process.returncode is not None:
+            self._sweep(process)
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -124,10 +132,18 @@ class Child:
         kill_group(process.pid)
         await process.wait()
 
+    def _sweep(self, ended: Process) -> None:
+        """End what it has left of its group: once, for later its number may be another's."""
+        if ended is not self._swept:
+            self._swept = ended
+            kill_group(ended.pid)
+
     def tail(self) -> str:
-        """Return the last lines of its log, indented."""
+        """Return the last lines it has logged since it was started, indented."""
         try:
-            lines = self.command.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            with self.command.log.open("rb") as log_file:
+                log_file.seek(self._log_begin)
+                lines = log_file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
         return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])

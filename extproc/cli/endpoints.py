@@ -13,6 +13,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from engines.watch import hub, messages
@@ -120,13 +121,14 @@ def lay_out(rows: Sequence[EndpointRow]) -> Table:
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for each in rows:
-        table.add_row(each.pool, each.endpoint, say_state(each), *figures(each))
+        table.add_row(escape(each.pool), escape(each.endpoint), say_state(each), *figures(each))
     return table
 
 
 def say_state(row: EndpointRow) -> str:
     colour = COLOURS.get(row.state, "green" if not row.reasons else "yellow")
-    why = f" ({', '.join(row.reasons)})" if row.reasons and row.state != "draining" else ""
+    reasons = escape(", ".join(row.reasons))
+    why = f" ({reasons})" if reasons and row.state != "draining" else ""
     return f"[{colour}]{row.state.replace('_', '-')}[/]{why}"
 
 

@@ -142,7 +142,7 @@ def read_source(
     if directory is not None:
         return Source(layout, (directory,))
     named = [each.strip() for each in str(endpoints).split(",")]
-    if not all(named):
+    if not all(each.rpartition(":")[2].isdecimal() for each in named):
         raise ValueError(f"--endpoints: {endpoints!r} is not HOST:PORT,HOST:PORT")
     resolved = list(dict.fromkeys(resolve(each) for each in named))
     given = {"pools": [{"name": pool, "engine": engine, "endpoints": resolved}]}

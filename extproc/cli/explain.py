@@ -91,10 +91,10 @@ def say_missing(wanted: str, row: Row | None) -> str:
 
 
 def show(record: DecisionRecord, row: Row | None, most: int, console: Console) -> None:
-    console.print(f"[bold]{escape(record.id)}[/bold]  request {escape(record.request_id)}")
+    console.print(f"[bold]{escape(record.id)}[/bold]  request {plain(record.request_id)}")
     console.print(
         f"{record.operation} for tenant {record.tenant}: model {record.model}, track {record.track}, "
-        f"pool {record.pool}; policy {record.policy[:12]}; record {record.why}",
+        f"pool {record.pool}; policy {record.policy}; record {record.why}",
         highlight=False,
     )
     cached = f", {record.cached_tokens} expected in its cache" if record.cached_tokens else ""
@@ -111,10 +111,17 @@ def show(record: DecisionRecord, row: Row | None, most: int, console: Console) -
     for each in record.left_out:
         why = ", ".join(each.reasons) or "did not answer its probes"
         console.print(
-            f"not a candidate: {each.endpoint} ({each.condition}: {why})", highlight=False
+            f"not a candidate: {each.endpoint} ({each.condition}: {why})",
+            highlight=False,
+            markup=False,
         )
-    console.print(say_why(record), highlight=False)
-    console.print(say_outcome(record, row), highlight=False)
+    console.print(say_why(record), highlight=False, markup=False)
+    console.print(say_outcome(record, row), highlight=False, markup=False)
+
+
+def plain(text: str) -> str:
+    """What a client says: no markup, nothing that steers a terminal."""
+    return escape("".join(each if each.isprintable() else "\ufffd" for each in text))
 
 
 def lay_out(record: DecisionRecord, candidates: Sequence[Weighed]) -> Table:
@@ -122,7 +129,7 @@ def lay_out(record: DecisionRecord, candidates: Sequence[Weighed]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     for each in candidates:
-        table.add_column(each.endpoint, justify="right", overflow="fold")
+        table.add_column(escape(each.endpoint), justify="right", overflow="fold")
     table.add_row("", *(say_place(record, each.endpoint) for each in candidates))
     if any(each.role for each in record.candidates):
         table.add_row("role", *(each.role or "both" for each in candidates))
@@ -132,7 +139,7 @@ def lay_out(record: DecisionRecord, candidates: Sequence[Weighed]) -> Table:
         terms = (f"{each.terms[name]:.4g}" if name in each.terms else "" for each in candidates)
         table.add_row(f"  {name}", *terms, style="dim")
     for name, values in zip(FIGURES, zip(*map(figures, candidates), strict=True), strict=True):
-        table.add_row(name, *values)
+        table.add_row(name, *map(escape, values))
     return table
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -26,7 +26,7 @@ from extproc.cli.limits import (
 )
 from extproc.errors import PolicyError
 from extproc.guards.base import BY_HAND, Ban, Bans, Barred, Case
-from extproc.guards.subjects import read_subject
+from extproc.guards.subjects import KEY, USER, read_subject
 from extproc.limits.standing import say_duration
 from extproc.policy.guards import LONGEST_S
 from extproc.policy.limits import DURATION, UNITS_S
@@ -68,8 +68,8 @@ def ban(
     with noted(state) as record:
         made = ask(state, redis, lambda bans: bans.put(case, length_s))
         record.tell("ban.made", case.subject, for_s=length_s)
-    if not heeds_bans(state):
-        typer.echo(f"no worker in {state} has `guards: refusals` in its policy", err=True)
+    for doubt in doubts(state, case.subject):
+        typer.echo(doubt, err=True)
     if as_json:
         report([made], as_json)
     else:
@@ -124,15 +124,22 @@ def read_length_s(text: str) -> int:
     return length_s
 
 
-def heeds_bans(state: Path) -> bool:
-    """Tell whether a worker there looks for bans. Where none runs, none does yet."""
+def doubts(state: Path, subject: str) -> Iterator[str]:
+    """Say why a ban may keep nobody out: by the policies of the workers there."""
     try:
         served = [
             load([Path(each) for each in s.directories]) for s in read_statuses(Layout(state).run)
         ]
     except PolicyError:
-        return True  # not ours to judge: what is in force may be an earlier version
-    return any(policy.guards.refusals is not None for policy in served)
+        return  # not ours to judge: what is in force may be an earlier version
+    if not any(policy.guards.refusals is not None for policy in served):
+        yield f"no worker in {state} has `guards: refusals` in its policy"
+    kind, _, name = subject.partition(":")
+    keys = {key.id: f"{key.tenant}/{key.user}" for policy in served for key in policy.keys}
+    if served and kind == KEY and name not in keys:
+        yield f"no worker in {state} knows a key {name!r}"
+    if kind == USER and (theirs := sorted(f"{KEY}:{key}" for key in keys if keys[key] == name)):
+        yield f"{subject} is whom tokens name; who sends a key is banned by it: {', '.join(theirs)}"
 
 
 def ask(state: Path, redis: str | None, question: Callable[[Bans], Awaitable[T]]) -> T:

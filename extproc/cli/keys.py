@@ -1,16 +1,17 @@
 """`headgate keys`: new, list, rotate, revoke. Keys live in a policy's files, as digests."""
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Self, cast
+from typing import Annotated, cast
 
 import typer
 import yaml
@@ -29,6 +30,8 @@ from extproc.policy.models import Policy
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
+UNSALTED: str = Policy.model_fields["salt"].default
+"""The salt of policies that name none."""
 NEW_FILE = "keys.yaml"
 """Where the first key of a policy goes that has none yet."""
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -53,11 +56,6 @@ class KeyFiles:
 
     directories: Sequence[Path]
     policy: Policy
-
-    @classmethod
-    def open(cls, directories: Sequence[Path]) -> Self:
-        """Raises: PolicyError."""
-        return cls(directories, load(directories))
 
     def change(self, path: Path, edit: Callable[[str], str], meant: list[object]) -> None:
         """Edit one file, see that it means what was meant and that the whole policy still loads,
@@ -94,6 +92,20 @@ class KeyFiles:
         return with_keys[-1] if with_keys else self.directories[0] / NEW_FILE
 
 
+@contextmanager
+def changing(directories: Sequence[Path]) -> Generator[KeyFiles]:
+    """Read a policy whose keys nobody else changes from here meanwhile: of two at once, the second would
+    bring back a key that the first took out. Raises: PolicyError."""
+    with ExitStack() as locks:
+        for directory in sorted({each.resolve() for each in directories}):
+            # Not there, which `load` says; or on NFS, which locks no directories.
+            with suppress(OSError):
+                lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+                locks.callback(os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield KeyFiles(directories, load(directories))
+
+
 def is_entry(entry: object, key_id: str) -> bool:
     return isinstance(entry, dict) and cast("dict[str, object]", entry).get("id") == key_id
 
@@ -103,12 +115,16 @@ def keys_in(path: Path) -> list[object]:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file in one step: a worker that reads meanwhile sees the old or the new one."""
+    """Replace a file in one step: a worker that reads meanwhile sees the old or the new one. It stays whose it
+    was: what root has changed must be read by workers that are not root."""
     real = path.resolve()
     draft = real.with_name(f".{real.name}.{os.getpid()}")
     try:
         draft.write_bytes(text.encode())
         if real.exists():
+            was = real.stat()
+            with suppress(PermissionError):
+                os.chown(draft, was.st_uid, was.st_gid)
             shutil.copymode(real, draft)
         draft.replace(real)
     finally:
@@ -129,7 +145,10 @@ def new(
         list[str] | None, typer.Option(help="Where it may come from; repeatable.")
     ] = None,
     expires: Annotated[str | None, typer.Option(help="90d, 12h, or a time with a zone.")] = None,
-    salt: Annotated[str, typer.Option(help="The `salt` of your policy.")] = "headgate",
+    salt: Annotated[
+        str | None,
+        typer.Option(help="The `salt` of the policy it is for. Default: of one that names none."),
+    ] = None,
     policy: Annotated[
         list[Path] | None, typer.Option("--policy", help="Add it there, under its salt.")
     ] = None,
@@ -139,12 +158,11 @@ def new(
     entry: dict[str, object] = {"id": name, "digest": "", "tenant": tenant}
     optional = {"project": project, "user": user, "groups": group, "models": model, "cidrs": cidr}
     entry.update({member: value for member, value in optional.items() if value})
-    with refusing():
+    with refusing(), changing(policy) if policy else nullcontext() as files:
         if expires:
             entry["expires"] = read_moment(expires)
-        files = KeyFiles.open(policy) if policy else None
         key = mint()
-        entry["digest"] = digest(files.policy.salt if files else salt, key)
+        entry["digest"] = digest(files.policy.salt if files else salt or UNSALTED, key)
         if files:
             path = files.file_for_new()
             meant = [*keys_in(path), *keyfile.edited(keyfile.append("", entry))]
@@ -154,6 +172,11 @@ def new(
             typer.echo(f"added to {path}")
         else:
             typer.echo(keyfile.append("", entry), nl=False)
+            if salt is None:
+                typer.echo(
+                    "It is for policies without a `salt`: for others, give theirs by --salt.",
+                    err=True,
+                )
     show_once(key)
 
 
@@ -185,8 +208,7 @@ def rotate(
     state: StateFlag = DEFAULT_STATE,
 ) -> None:
     """Give an id a new key. The old one counts for the overlap, then no more."""
-    with refusing():
-        files = KeyFiles.open(policy)
+    with refusing(), changing(policy) as files:
         old, path = files.key(name)
         until = datetime.now(UTC).replace(microsecond=0) + read_span(overlap)
         key = mint()
@@ -203,8 +225,7 @@ def rotate(
 @app.command("revoke")
 def revoke(name: KeyId, policy: PolicyFlag, state: StateFlag = DEFAULT_STATE) -> None:
     """Take a key out of the policy, with all its older digests. Workers notice within a second."""
-    with refusing():
-        files = KeyFiles.open(policy)
+    with refusing(), changing(policy) as files:
         key, path = files.key(name)
         meant = [each for each in keys_in(path) if not is_entry(each, name)]
         with recording(state) as record:

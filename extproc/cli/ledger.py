@@ -53,9 +53,9 @@ def verify_command(
 ) -> None:
     """Prove that no entry was changed, removed or added. Exit code 0: so it is; 1: no; 2: cannot say."""
     try:
-        verifier = load_verifier(key or state / PUBLIC_NAME)
-        outside = read_roots(roots or state / FILE_NAME)
         with closing(open_database(ledger or Layout(state).ledger)) as database:
+            verifier = load_verifier(key or state / PUBLIC_NAME)
+            outside = read_roots(roots or state / FILE_NAME)
             verdict = verify(database, verifier, outside, show_progress)
     except (LedgerError, OSError) as exc:
         leave(str(exc), UNREADABLE)

@@ -109,7 +109,15 @@ def find_limits(state: Path, directories: Sequence[Path] | None) -> list[Reach]:
     try:
         return [each.reach() for each in load(directories or served(state)).limits]
     except PolicyError as exc:
-        leave(str(exc))
+        leave_broken(exc, directories)
+
+
+def leave_broken(exc: PolicyError, directories: Sequence[Path] | None) -> NoReturn:
+    """Say what is wrong with a policy and, of the one that was not named, that it is not what is in force."""
+    in_force = (
+        "" if directories else "\nWorkers serve an earlier version: name its files with --policy."
+    )
+    leave(f"{exc}{in_force}")
 
 
 def served(state: Path) -> Sequence[Path]:

@@ -7,7 +7,15 @@ from pathlib import Path
 from extproc.cli.engines import EngineGroup, EngineProcess, group_given, plan_sim, write_policy
 from extproc.cli.layout import Layout
 from extproc.cli.local import plan_vllm
-from extproc.cli.preflight import UpError, check_address, check_port, find_envoy, find_valkey
+from extproc.cli.preflight import (
+    UpError,
+    check_address,
+    check_ledger,
+    check_port,
+    check_redis,
+    find_envoy,
+    find_valkey,
+)
 from extproc.cli.processes import Plan
 from extproc.counting.vocabulary import Vocabularies
 from extproc.policy.load import load, names_pools
@@ -51,6 +59,8 @@ async def make_plan(
         raise UpError(f"--port and --metrics-port are both {typed.port}: choose two.")
     check_port(typed.address, typed.port, "--port")
     check_port(typed.address, typed.metrics_port, "--metrics-port")
+    check_redis(typed.redis or "")
+    check_ledger(typed.ledger or "")
     # Absolute, but not resolved: a link that is swapped is to be followed.
     directories: tuple[Path, ...] = ((typed.policy or DEMO_POLICY).absolute(),)
     groups, processes = await find_engines(typed, directories, say)

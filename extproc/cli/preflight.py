@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from extproc.cli.layout import Layout
+from extproc.stores.redis_address import read_url
 
 PORTS = range(20_000, 32_000)
 """Below those that Linux gives to outgoing connections (`ip_local_port_range`, from 32768): those are taken again and
 again while a process starts that was told to listen on one."""
+
+
+LEDGERS = {"sqlite", "postgresql"}
+"""What a ledger's URL may begin with."""
 
 
 class UpError(Exception):
@@ -67,6 +72,24 @@ def check_address(address: str) -> None:
         ipaddress.ip_address(address)
     except ValueError:
         raise UpError(f"--address: {address!r} is not an IP address, such as 127.0.0.1") from None
+
+
+def check_redis(urls: str) -> None:
+    """Raises: UpError when one of them is no URL of a server, or names a file that is not there."""
+    for url in urls.split():
+        try:
+            read_url(url)
+        except (ValueError, OSError) as exc:  # neither says the password
+            raise UpError(f"--redis: {exc}") from None
+
+
+def check_ledger(ledger: str) -> None:
+    """Raises: UpError when it is neither a path nor the URL of a database that can be one. That it does not answer is
+    no reason not to start: it may come later."""
+    scheme, is_url, rest = ledger.partition("://")
+    kind = scheme.partition("+")[0]
+    if is_url and (kind not in LEDGERS or (kind == "sqlite" and not rest.strip("/"))):
+        raise UpError("--ledger: write a path, sqlite:///path or postgresql://HOST/DATABASE")
 
 
 def check_port(address: str, port: int, flag: str) -> None:

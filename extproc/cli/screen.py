@@ -35,6 +35,8 @@ class Ready:
     demo: bool
     """The demo policy is in force, so its keys may be shown."""
     layout: Layout
+    elsewhere: bool
+    """The ledger is not in the state directory. Its URL is not shown: a password may stand in it."""
     policy: tuple[Path, ...]
     engines: str
 
@@ -47,6 +49,7 @@ def page(ready: Ready) -> str:
         if ready.demo
         else "  as in your policy\n"
     )
+    ledger = " --ledger YOUR_LEDGER" if ready.elsewhere else ""
     policy = "\n".join(f"  policy   {path}" for path in ready.policy)
     return f"""
 [bold green]Headgate is ready.[/bold green]  {ready.base_url}
@@ -65,7 +68,7 @@ def page(ready: Ready) -> str:
       model="{ready.model}", messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)
 
 [bold]Who used what[/bold]
-  {ready.command} usage --by tenant,model --state {ready.layout.root}
+  {ready.command} usage --by tenant,model --state {ready.layout.root}{ledger}
   curl {ready.base_url.removesuffix("/v1")}/headgate/v1/usage -H 'Authorization: Bearer {key}'
 
 [bold]Where things are[/bold]

@@ -102,6 +102,7 @@ async def run_up(typed: Typed, layout: Layout, screen: Screen) -> None:
         model=policy.models[0].name if policy.models else "MODEL",
         demo=typed.policy is None,
         layout=layout,
+        elsewhere=plan.ledger is not None,
         policy=plan.policy,
         engines=", ".join(e for p in policy.pools for e in p.endpoints),
     )

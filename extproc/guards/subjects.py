@@ -17,6 +17,8 @@ from urllib.parse import quote
 from extproc.request import Identity, Scalar
 
 ADDRESS, KEY, USER = KINDS = ("address", "key", "user")
+PLAIN = "@+"
+"""What is not quoted in users' names, besides letters, digits and `_.-~`."""
 LONGEST_NAME = 200
 """Of a user, as written here. Longer ones end in a digest."""
 PREFIX_BYTES = 8
@@ -47,7 +49,7 @@ def name_client(tenant: str, key_id: str, user: str) -> str:
         return f"{KEY}:{key_id}"
     if origin == "service" or not user:
         return ""
-    name = f"{tenant}/{quote(user, safe='@+')}"
+    name = f"{tenant}/{quote(user, safe=PLAIN)}"
     if len(name) > LONGEST_NAME:
         digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
         name = f"{name[:LONGEST_NAME]}~{digest}"
@@ -77,9 +79,12 @@ def kind_of(subject: str) -> str:
 
 def read_subject(text: str) -> str:
     """Read what a person typed: a subject, or an address alone. Raises: ValueError."""
-    kind, colon, name = text.partition(":")
-    if colon and kind in (KEY, USER) and name:
+    kind, _, name = text.partition(":")
+    tenant, _, user = name.partition("/")
+    if kind == KEY and name:
         return text
+    if kind == USER and tenant and user:
+        return f"{USER}:{tenant}/{quote(user, safe=f'{PLAIN}%')}"  # `list` shows it quoted
     address = text.removeprefix(f"{ADDRESS}:").removesuffix("/64")
     try:
         return name_address(str(ipaddress.ip_address(address)))

@@ -1,16 +1,23 @@
 """`headgate keys` as an operator uses it: on the policy's files, while the gateway serves."""
 
 import contextlib
+import fcntl
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from extproc.cli.keys import changing
 from extproc.cli.main import COMMANDS, build
+from extproc.identity.keys import digest
+from extproc.policy.models import Policy
 from tests.e2e.conftest import ACME, GLOBEX, ROOT, running, wait_for
 
 DEMO = ROOT / "extproc" / "policy" / "demo"
@@ -134,6 +141,46 @@ def test_a_link_is_followed_not_replaced(directory, tmp_path):
     assert "retiring" in real.read_text()
 
 
+def test_what_two_people_do_at_once_is_all_done(directory, tmp_path):
+    """A key that is revoked while others are made must not come back with one of them."""
+    here = ("--policy", str(directory), "--state", str(tmp_path / "s"))
+    asked = [("new", name, "--tenant", "acme") for name in ("bob", "carol")]
+    asked.insert(1, ("revoke", "acme-support"))
+    command = (sys.executable, "-m", "extproc.cli", "keys")
+    running = [
+        subprocess.Popen(
+            (*command, *each, *here), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for each in asked
+    ]
+    for each in running:
+        _, said = each.communicate(timeout=60)
+        assert each.returncode == 0, said
+    assert {"bob", "carol"} <= listed(directory).keys()
+    assert "acme-support" not in listed(directory)
+
+
+def test_whoever_changes_keys_waits_for_others(directory):
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        with changing([directory, directory]), pytest.raises(BlockingIOError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(held)
+
+
+def test_a_file_stays_whose_it_was(directory):
+    """`sudo headgate keys`: workers that are not root read the file before and after."""
+    path = directory / "tenants.yaml"
+    owner = (1234, 2345) if os.getuid() == 0 else (os.getuid(), os.getgid())
+    os.chown(path, *owner)
+    path.chmod(0o640)
+    assert keys("revoke", "globex-1", "--policy", directory).exit_code == 0
+    now = path.stat()
+    assert (now.st_uid, now.st_gid, now.st_mode & 0o777) == (*owner, 0o640)
+
+
 def test_without_a_policy_the_entry_is_printed():
     done = keys(
         "new", "bob", "--tenant", "acme", "--group", "a", "--model", "m", "--salt", "12345678"
@@ -141,6 +188,15 @@ def test_without_a_policy_the_entry_is_printed():
     (entry,) = yaml.safe_load(done.stdout)["keys"]
     assert (entry["groups"], entry["models"]) == (["a"], ["m"])
     assert shown(done) not in done.stdout
+    assert "--salt" not in done.stderr
+
+
+def test_without_a_salt_it_is_said_for_which_policies_the_entry_is():
+    """Under another salt the digest is that of no key: it would be refused, and nothing would say why."""
+    done = keys("new", "bob", "--tenant", "acme")
+    (entry,) = yaml.safe_load(done.stdout)["keys"]
+    assert entry["digest"] == digest(Policy().salt, shown(done))
+    assert "--salt" in done.stderr
 
 
 def test_list_shows_no_digest(directory):

@@ -63,6 +63,7 @@ def test_verify_goes_by_your_own_copies(state, tmp_path_factory):
 def test_nothing_there_is_a_line(tmp_path, command):
     done = run(tmp_path, command, code=2 if command == "verify" else 1)
     assert done.stderr.count("\n") == 1
+    assert f"no audit records at {tmp_path}" in done.stderr
 
 
 def test_search(state):

@@ -81,6 +81,26 @@ def test_the_table_fits_a_terminal(state):
     assert rows["c:1"][:4] == ["cpus", "c:1", "ready", "-"]
 
 
+def test_ipv6_is_shown_in_full(state):
+    endpoint = "[fd00::1]:8000"
+
+    def fill(hub):
+        hub.tell_members(Members({"gpus": (Member(endpoint),)}))
+
+    with listening(state / "run", fill):
+        done = typed(state)
+    assert endpoint in done.output
+
+
+def test_whatever_a_model_is_called(state):
+    file = StatusFile.begin(state / "run", "unix:worker-0.sock", [], "v1")
+    file.ail({"gpus": {A: ("open", ("errors:[/a]",))}})
+    with listening(state / "run"):
+        done = typed(state, width=120)
+    assert done.exit_code == 0, done.output
+    assert "open (errors:[/a])" in done.output
+
+
 def test_for_programs_and_of_one_pool(state):
     with listening(state / "run"):
         rows = json.loads(typed(state, "--pool", "gpus", "--json").output)

@@ -102,6 +102,41 @@ def test_ends(state, row, said):
     assert said in " ".join(typed(state, "k1").output.split())
 
 
+def test_endpoints_of_ipv6_are_named_in_full(state):
+    """`[fd00::1]` looks like markup to what lays out tables."""
+    first, second, out = (f"[fd00::{n}]:8000" for n in (1, 2, 3))
+    record = msgspec.structs.replace(
+        RECORD,
+        chosen=(second, first),
+        candidates=(
+            Weighed(second, 0.12, {"prefill_s": 0.02}),
+            Weighed(first, 0.9, {"prefill_s": 0.8}),
+        ),
+        left_out=(LeftOut(out, "open", ()),),
+    )
+    keep(state, record)
+    book(state, endpoint=second, status=200)
+    said = " ".join(typed(state, "k1").output.split())
+    assert f"{second} {first}" in said
+    assert f"not a candidate: {out}" in said
+    assert f"{second} was chosen among 2" in said
+    assert f"It went to {second}: status 200" in said
+
+
+def test_what_clients_say_steers_no_terminal(state):
+    """0x9B begins a command to a terminal, and may stand in a header."""
+    keep(state, msgspec.structs.replace(RECORD, request_id="[bold]r\x9b2J\x1b[31m"))
+    said = typed(state, "k1").output
+    assert "request [bold]r\ufffd2J\ufffd[31m" in said
+    assert "\x9b" not in said
+
+
+def test_a_policy_less_what_another_takes_away_is_named_in_full(state):
+    version = "0123456789ab-ba9876543210"
+    keep(state, msgspec.structs.replace(RECORD, policy=version))
+    assert f"policy {version};" in " ".join(typed(state, "k1").output.split())
+
+
 def test_many_candidates(state):
     many = tuple(Weighed(f"10.0.1.{n}:8000", float(n), {}) for n in range(20))
     keep(state, msgspec.structs.replace(RECORD, candidates=many, candidates_count=70))

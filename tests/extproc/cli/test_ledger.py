@@ -67,3 +67,8 @@ def test_what_cannot_be_read_is_not_called_tampered(state, gone):
     done = verify(state)
     assert done.exit_code == 2
     assert gone in done.output
+
+
+def test_a_state_directory_where_nothing_ran(tmp_path):
+    done = verify(tmp_path / "s")
+    assert (done.exit_code, "nothing has been settled there yet" in done.output) == (2, True)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from extproc.cli.preflight import PORTS, UpError, free_port
+from extproc.cli.preflight import PORTS, UpError, check_ledger, check_redis, free_port
 
 APART = range(18_000, 19_000)
 """Where nobody else looks for a port meanwhile."""
@@ -42,3 +42,31 @@ def test_one_that_somebody_listens_on_is_not_free():
 def test_a_process_that_has_ended_leaves_its_ports():
     port = int(found_by_another(APART).stdout)
     assert free_port(only(port)) == port
+
+
+@pytest.mark.parametrize(
+    "urls",
+    ["localhost:6379", "http://x", "redis://", "redis://a redis+cluster://a/1", "rediss://a?ssl_ca_certs=/no"],
+)  # fmt: skip
+def test_what_is_no_counters_url_is_refused_before_anything_starts(urls):
+    with pytest.raises(UpError, match=r"^--redis: "):
+        check_redis(urls)
+
+
+def test_counters_urls():
+    check_redis("")
+    check_redis("redis://:secret@a:1/2 unix:///run/redis.sock redis+sentinel://a,b/master")
+
+
+@pytest.mark.parametrize("ledger", ["mysql://a/b", "postgres://a/b", "sqlite://", "http://x"])
+def test_what_is_no_ledger_is_refused_before_anything_starts(ledger):
+    with pytest.raises(UpError, match=r"^--ledger: "):
+        check_ledger(ledger)
+
+
+@pytest.mark.parametrize(
+    "ledger",
+    ["", "a/path", "sqlite:////a/path", "postgresql://", "postgresql:///b", "postgresql+psycopg://a/b"],
+)  # fmt: skip
+def test_ledgers(ledger):
+    check_ledger(ledger)

@@ -71,6 +71,9 @@ def test_long_users_stay_apart_and_fit_a_key():
         ("address:2001:db8::/64", "address:2001:db8::/64"),
         ("key:acme-1", "key:acme-1"),
         ("user:acme/alice", "user:acme/alice"),
+        ("user:acme/ann lee", name_client("acme", "jwt:sso", "ann lee")),
+        ("user:acme/a/b@c", name_client("acme", "jwt:sso", "a/b@c")),
+        ("user:acme/ann%20lee", "user:acme/ann%20lee"),
     ],
 )
 def test_what_people_type(typed, subject):
@@ -79,7 +82,19 @@ def test_what_people_type(typed, subject):
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "acme-1", "key:", "tenant:acme", "10.0.0.0/8", "300.1.1.1", "address:x"]
+    "typed",
+    [
+        "",
+        "acme-1",
+        "key:",
+        "tenant:acme",
+        "10.0.0.0/8",
+        "300.1.1.1",
+        "address:x",
+        "user:alice",
+        "user:/a",
+        "user:acme/",
+    ],
 )
 def test_what_is_nobody(typed):
     with pytest.raises(ValueError, match="write an address, key:ID or user:TENANT/USER"):

@@ -1,0 +1,30 @@
+"""`headgate limits`: what is said when the policy on disk is broken, and workers serve an earlier one."""
+
+import pytest
+import typer
+
+from extproc.cli.limits import find_limits
+from extproc.policy.status import StatusFile
+
+
+@pytest.fixture
+def state(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "p.yaml").write_text("tenants: [")
+    StatusFile.begin(tmp_path / "run", "unix:worker-0.sock", [tmp_path / "policy"], "v1")
+    return tmp_path
+
+
+def test_what_is_on_disk_is_not_taken_for_what_is_in_force(state, capsys):
+    with pytest.raises(typer.Exit):
+        find_limits(state, None)
+    said = capsys.readouterr().err
+    assert f"{state}/policy/p.yaml:" in said
+    assert "an earlier version: name its files with --policy" in said
+
+
+def test_of_a_policy_that_was_named_only_the_mistake_is_told(state, capsys):
+    with pytest.raises(typer.Exit):
+        find_limits(state, [state / "policy"])
+    assert "earlier" not in capsys.readouterr().err
