@@ -192,8 +192,9 @@ async def test_an_api_that_lets_us_list_and_not_watch_is_told_of_once(caplog):
     async with following(server) as heard:
         await until(lambda: server.lists >= 3)
         assert told(caplog) == ["discovery_failed"]
-        server.slices, server.watch_status = [piece("a", endpoint(B))], 200
+        server.slices = [piece("a", endpoint(B))]
         await until(lambda: heard[-1] == ready(B))
+        server.watch_status = 200
         await until(lambda: told(caplog) == ["discovery_failed", "discovery_back"])
 
 
