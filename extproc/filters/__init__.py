@@ -10,6 +10,7 @@ from engines.base import ENGINES
 from extproc.counting.ids import TokenIds
 from extproc.errors import PolicyError
 from extproc.filter import Filter
+from extproc.filters.attacks import Told
 from extproc.filters.audit import AuditRequests, Wanted
 from extproc.filters.authorize import Authorize
 from extproc.filters.banned import BannedAddress, BannedKey
@@ -21,7 +22,7 @@ from extproc.filters.consult import Consult
 from extproc.filters.context import Context
 from extproc.filters.elsewhere import Elsewhere
 from extproc.filters.explain import Explain, Recorder
-from extproc.filters.firewall import Told, stand_guard
+from extproc.filters.firewall import stand_guard
 from extproc.filters.governance import Governance
 from extproc.filters.identify import Identify
 from extproc.filters.long_prompts import LongPrompts

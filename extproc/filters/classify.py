@@ -16,7 +16,8 @@ from extproc.dialects.putback import with_texts
 from extproc.dialects.texts import TangledError, Text
 from extproc.errors import DetectorError, PolicyError, Reason
 from extproc.filter import Filter
-from extproc.filters.firewall import DOCUMENTS, Attacked, Told, refuse
+from extproc.filters.attacks import Told
+from extproc.filters.firewall import DOCUMENTS, Attacked, refuse
 from extproc.filters.texts import read_texts
 from extproc.policy.classifier import ClassifierPolicy
 from extproc.policy.firewall import FirewallPolicy

@@ -1,44 +1,37 @@
 """Attacks on the model: refused, told, taken out, or sent to a model that can bear them.
 
 It stands before anything is sent anywhere, a smaller model of a cascade included, and before the operator's
-own words are put in front. `Canary` stands behind those, and watches answers for them.
+own words are put in front. `canary.py` stands behind those.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
 import msgspec
 
-from audit.record import AuditLog, Member, Record
 from extproc.decision import Decision, Deny
 from extproc.dialects.place import Place, write_place
 from extproc.dialects.putback import with_texts
 from extproc.dialects.texts import TangledError, Text, find_unreadable
 from extproc.errors import Reason
-from extproc.filter import AnswerMode, BodyTransform, Filter
+from extproc.filter import Filter
+from extproc.filters.attacks import Told, tell
+from extproc.filters.canary import MUTE, Canary
 from extproc.filters.fallback import Others, may_move, may_repeat, switch
 from extproc.filters.standins import others
 from extproc.filters.texts import read_texts
-from extproc.policy.firewall import Action, CanaryPolicy, FirewallPolicy
+from extproc.policy.firewall import Action, FirewallPolicy
 from extproc.policy.models import Policy
-from extproc.ports import FirewallMeter
-from extproc.request import Body, Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
-from extproc.safety.injection.canary import make_canary, plant, watching
-from extproc.safety.injection.echo import Unechoed
+from extproc.request import Fact, Identity, Model, Operation, Prompt, Request, Scalar
 from extproc.safety.injection.firewall import Firewall as Rules
 from extproc.safety.injection.firewall import Verdict
 from extproc.safety.injection.strip import REMOVED, strip
-from extproc.safety.scope import rules_for, tenant_rules
+from extproc.safety.scope import rules_for
 
 LONG_CHARS = 12_000
 """Of all texts: from here on they are looked through in a thread. So many take 0.3 to 1 ms."""
-MOST_RULES = 8
-"""Told of a request."""
-MUTE = frozenset({Kind.EMBEDDINGS, Kind.COUNT_TOKENS})
-"""Operations whose answers are numbers."""
 DOCUMENTS = frozenset({"tool", "other"})
 
 
@@ -54,12 +47,6 @@ class Attacked(Fact, frozen=True):
         return tell(self.action, self.verdict, self.version)
 
 
-def tell(action: str, verdict: Verdict, version: str) -> Mapping[str, Scalar]:
-    """Write what logs and the answer's header are told. Never the text."""
-    rules = ",".join(verdict.rules[:MOST_RULES])
-    return {"firewall": f"{action}; score={verdict.score:.2f}; rules={rules}; version={version}"}
-
-
 class Entry(msgspec.Struct, frozen=True):
     """One of the policy, with its rules compiled."""
 
@@ -73,50 +60,6 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def models(self) -> Collection[str]:
         return self.policy.models
-
-
-class Told(msgspec.Struct, frozen=True):
-    """Who is told of attacks."""
-
-    meter: FirewallMeter | None = None
-    audit: AuditLog | None = None
-    clock: Callable[[], float] = time.time
-
-    def tell(self, request: Request, action: str, verdict: Verdict, version: str) -> None:
-        """Count it, and write it down. Raises: OSError."""
-        worst = verdict.flagged[0]
-        if self.meter:
-            self.meter.attacked(verdict.families[0], worst.text.speaker, action)
-        members: dict[str, Member] = {
-            "score": verdict.score,
-            "rules": ",".join(verdict.rules[:MOST_RULES]),
-            "version": version,
-            "place": write_place(worst.text.place),
-        }
-        self.write(request, f"firewall.{PAST[action]}", PAST[action], members)
-
-    def write(
-        self, request: Request, action: str, outcome: str, members: Mapping[str, Member]
-    ) -> None:
-        if self.audit is None:
-            return
-        who = request.fact(Identity)
-        self.audit.write(
-            Record(
-                at_ms=round(self.clock() * 1000),
-                action=action,
-                actor=who.user or who.key_id,
-                object=request.fact(Model).name,
-                outcome=outcome,
-                tenant=who.tenant,
-                request_id=request.request_id,
-                settle_key=request.settle_key,
-                members=members,
-            )
-        )
-
-
-PAST = {"deny": "denied", "tag": "tagged", "strip": "stripped", "route": "routed"}
 
 
 class Firewall(Filter):
@@ -191,7 +134,9 @@ def refuse(verdict: Verdict, version: str) -> Deny:
     """Name the place, and not the text."""
     place = write_place(verdict.flagged[0].text.place)
     message = f"What stands in '{place}' looks like an attempt to give the model other orders."
-    return Deny(Reason.INJECTION, message, place, witness=tell("deny", verdict, version))
+    # Under a name of its own: who attacks is not told, by a header, how near the limit that was.
+    why = tell("deny", verdict, version)["firewall"]
+    return Deny(Reason.INJECTION, message, place, witness={"firewall_denied": why})
 
 
 async def strip_all(request: Request, rules: Rules, verdict: Verdict) -> Request:
@@ -210,71 +155,6 @@ async def strip_all(request: Request, rules: Rules, verdict: Verdict) -> Request
             changed |= {part.place: REMOVED for part in each.parts}
     document = with_texts(prompt.document, changed)
     return request.having(msgspec.structs.replace(prompt, document=document))
-
-
-class Marked(Fact, frozen=True):
-    """There is a canary in the system prompt; established by `Canary`."""
-
-    canary: str
-    cuts: bool
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """What a client has sent."""
-
-    instructions: str | None = None
-
-
-class Canary(Filter):
-    """Puts a mark into system prompts, and watches answers for it. `keys` of each entry that has one."""
-
-    name: ClassVar[str] = "canary"
-    needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Identity, Model, Prompt})
-
-    def __init__(self, entries: Sequence[FirewallPolicy], told: Told) -> None:
-        self._entries = entries
-        self._told = told
-
-    def wish(self, request: Request) -> AnswerMode:
-        """Only tenants with a canary pay for it."""
-        if request.fact(Operation).kind in MUTE:
-            return AnswerMode.NONE
-        is_marked = any(each.canary for each in tenant_rules(self._entries, request))
-        return AnswerMode.STREAMED if is_marked else AnswerMode.NONE
-
-    async def decide(self, request: Request) -> Decision:
-        canary, kind = self._find(request), request.fact(Operation).kind
-        if canary is None or kind in MUTE:
-            return request
-        mark = make_canary(canary.key.reveal(), request.fact(Identity).tenant)
-        prompt = request.fact(Prompt)
-        members = plant(kind, prompt.document, mark)
-        if not members:
-            return request
-        return request.having(prompt.editing(**members)).having(
-            Marked(mark, canary.on_leak == "cut")
-        )
-
-    def _find(self, request: Request) -> CanaryPolicy | None:
-        return next((each.canary for each in rules_for(self._entries, request)), None)
-
-    def transform(self, request: Request) -> BodyTransform | None:
-        marked = request.find(Marked)
-        if marked is None:
-            return None
-        leaked = partial(self._leaked, request, marked)
-        kind = request.fact(Operation).kind
-        watched = watching(kind, marked.canary, cuts=marked.cuts, leaked=leaked)
-        body = request.find(Body)
-        if kind is not Kind.RESPONSES or body is None:
-            return watched
-        return Unechoed(msgspec.json.decode(body.raw, type=Sent).instructions or "", watched)
-
-    def _leaked(self, request: Request, marked: Marked) -> None:
-        outcome = "cut" if marked.cuts else "tagged"
-        if self._told.meter:
-            self._told.meter.attacked("leak", "assistant", outcome)
-        self._told.write(request, "firewall.leaked", outcome, {})
 
 
 def stand_guard(policy: Policy, told: Told) -> tuple[Sequence[Filter], Sequence[Filter]]:

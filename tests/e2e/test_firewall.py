@@ -37,6 +37,7 @@ def test_attacks_are_refused_and_the_rest_passes(own):
             error = refused.json()["error"]
             assert (refused.status_code, error["code"]) == (403, "prompt_injection")
             assert error["param"] == "messages[0].content"
+            assert "x-headgate-firewall" not in refused.headers
         assert own.row(refused.headers["x-request-id"])["deny_reason"] == "prompt_injection"
         passed = http.post(CHAT, json=ask("How can I prevent prompt injection?"))
         assert passed.status_code == 200

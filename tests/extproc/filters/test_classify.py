@@ -6,13 +6,14 @@ from audit.memory import MemoryAudit
 from extproc.decision import Deny
 from extproc.errors import DetectorError, PolicyError, Reason
 from extproc.filters import Outside, build
+from extproc.filters.attacks import Told
 from extproc.filters.classify import look_twice
-from extproc.filters.firewall import Attacked, Told, stand_guard
+from extproc.filters.firewall import Attacked, stand_guard
 from extproc.policy.models import Policy
 from extproc.request import Model
 from extproc.safety.injection.strip import REMOVED
 from extproc.stores.memory import MemoryEngines, MemoryJournal
-from tests.extproc.filters.test_firewall import ATTACK, Meter, send, texts
+from tests.extproc.filters.attacked import ATTACK, Meter, send, texts
 from tests.extproc.filters.unchanged import facts
 
 CLASSIFIER = {"kind": "predict", "url": "http://127.0.0.1:1/predict", "window_bytes": 200}
@@ -59,7 +60,7 @@ async def test_refused_told_and_counted():
     world = World({"classifier": CLASSIFIER})
     denied = await world.send(("user", "hi"), ("user", BAD))
     assert (denied.reason, denied.param) == (Reason.INJECTION, "messages[1].content")
-    assert denied.witness["firewall"] == (
+    assert denied.witness["firewall_denied"] == (
         "deny; score=0.97; rules=classifier.classifier; version=classifier"
     )
     assert world.meter.seen == [("classifier", "user", "deny")]
