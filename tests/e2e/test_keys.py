@@ -1,7 +1,6 @@
 """`headgate keys` as an operator uses it: on the policy's files, while the gateway serves."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -14,7 +13,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from extproc.cli.keys import changing
 from extproc.cli.main import COMMANDS, build
 from extproc.identity.keys import digest
 from extproc.policy.models import Policy
@@ -158,16 +156,6 @@ def test_what_two_people_do_at_once_is_all_done(directory, tmp_path):
         assert each.returncode == 0, said
     assert {"bob", "carol"} <= listed(directory).keys()
     assert "acme-support" not in listed(directory)
-
-
-def test_whoever_changes_keys_waits_for_others(directory):
-    held = os.open(directory, os.O_RDONLY)
-    try:
-        with changing([directory, directory]), pytest.raises(BlockingIOError):
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    finally:
-        os.close(held)
 
 
 def test_a_file_stays_whose_it_was(directory):
