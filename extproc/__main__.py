@@ -31,7 +31,7 @@ from extproc.guards.guard import Guard
 from extproc.guards.view import View
 from extproc.identity.jwks import KeyRings
 from extproc.limits.base import Counters, Settlement
-from extproc.limits.notice import notices
+from extproc.limits.outages import Outages
 from extproc.limits.waiting import Waiting
 from extproc.metering import PrometheusMeter
 from extproc.pipeline import Pipeline
@@ -72,6 +72,8 @@ class Stores:
     """What workers share, if they share it."""
 
     counters: Counters
+    outages: Outages
+    """Of the counters."""
     bans: Bans
     answers: Answers
 
@@ -102,6 +104,7 @@ class Worker:
         self._audit = AuditJournal(settings.state)
         self._lasting = Lasting()
         alert = Outbox(settings.state / "alerts").put
+        self._outages = stores.outages
         self._guard = Guard(stores.counters, View(stores.bans, MemoryBans()), meter, alert)
         self._waiting = Waiting(stores.counters, meter, worker=secrets.token_hex(8))
         self._caching = make_caching(stores.answers, meter)
@@ -143,6 +146,7 @@ class Worker:
         self._caching.answers.most_bytes = policy.cache.most_bytes
         self._caching.keeper.likeness = self._listening.of(policy.cache)
         pipeline = Pipeline(build(policy, self._outside), policy.version, self._meter)
+        self._outages.know([limit.reach() for limit in policy.limits])
         rules = {pool.name: pool.health.rules() for pool in policy.pools}
         self._watchdog.govern(rules, time.monotonic())
         self._view.track(static_members(policy))
@@ -222,25 +226,24 @@ class Worker:
 
 
 @asynccontextmanager
-async def counting(settings: Settings, meter: PrometheusMeter) -> AsyncGenerator[Counters]:
+async def counting(
+    settings: Settings, meter: PrometheusMeter, outages: Outages
+) -> AsyncGenerator[Counters]:
     """Have counters: shared ones, and while they cannot be reached those of this worker; without a
     server, those alone. Raises: ValueError, OSError when the server's URL makes no sense."""
     local = MemoryCounters()
     if not settings.redis:
         yield local
         return
-    outbox = Outbox(settings.state / "alerts")
 
     def hear(_key: str, late: Settlement) -> None:
-        """Settled after an outage: nobody waits for it, and a budget may have passed a level by it."""
         meter.settled(late)
-        for told in notices(late, "", time.time_ns() // 1_000_000):
-            outbox.put(told)
+        outages.end(late)
 
     deadline_s = settings.redis_deadline_s or COUNTERS_DEADLINE_S
     async with (
         open_servers(settings.redis.split(), deadline_s) as shared,
-        fall_back(shared, local, settings.replicas, hear) as both,
+        fall_back(shared, local, settings.replicas, hear, begun=outages.begin) as both,
     ):
         yield both
 
@@ -270,12 +273,13 @@ async def work() -> int:
     """Run one worker; return its exit code."""
     try:
         settings, meter = Settings.read(), PrometheusMeter()
+        outages = Outages(Outbox(settings.state / "alerts").put)
         async with (
-            counting(settings, meter) as counters,
+            counting(settings, meter, outages) as counters,
             banning(settings) as bans,
             keeping(settings) as answers,
         ):
-            await Worker(settings, meter, Stores(counters, bans, answers)).run()
+            await Worker(settings, meter, Stores(counters, outages, bans, answers)).run()
     except (PolicyError, SettingsError, OSError, RuntimeError, ValueError) as exc:
         log.error(Event.GAVE_UP, reason=str(exc))
         return 1

@@ -1,11 +1,13 @@
 """What `headgate up` tells the person in front of it."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 
 from extproc.cli.layout import Layout
 
@@ -39,6 +41,8 @@ class Ready:
     """The ledger is not in the state directory. Its URL is not shown: a password may stand in it."""
     policy: tuple[Path, ...]
     engines: str
+    silent: Sequence[str] = ()
+    """What does not answer, in a line for each."""
 
 
 def page(ready: Ready) -> str:
@@ -51,9 +55,10 @@ def page(ready: Ready) -> str:
     )
     ledger = " --ledger YOUR_LEDGER" if ready.elsewhere else ""
     policy = "\n".join(f"  policy   {path}" for path in ready.policy)
+    silent = "".join(f"[yellow]{escape(line)}[/yellow]\n" for line in ready.silent)
     return f"""
 [bold green]Headgate is ready.[/bold green]  {ready.base_url}
-
+{silent}
 [bold]Keys[/bold]
 {keys}
 [bold]Try it[/bold]

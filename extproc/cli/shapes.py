@@ -23,6 +23,7 @@ from extproc.guards.guard import Guard
 from extproc.guards.view import View
 from extproc.identity.jwks import KeyRings
 from extproc.limits.base import Counters
+from extproc.limits.outages import Outages
 from extproc.limits.waiting import Waiting
 from extproc.metering import PrometheusMeter
 from extproc.policy.models import Policy
@@ -89,9 +90,9 @@ class Governing:
         state: Path,
         view: EnginesView,
         meter: PrometheusMeter,
-        kept: tuple[Counters, Bans],
+        kept: tuple[Counters, Outages, Bans],
     ) -> None:
-        counters, bans = kept
+        counters, self._outages, bans = kept
         self.serving = Serving(action.forward, rules.tries, measures=True)
         self.secrets: SecretReader | None = SecretReader(inherited())
         self.lasting: Lasting | None = Lasting()
@@ -115,6 +116,7 @@ class Governing:
     def build(self, policy: Policy) -> Sequence[Filter]:
         built = build_full(policy, self._pool, self._outside)
         self._guard.on = policy.guards.on
+        self._outages.know([limit.reach() for limit in policy.limits])
         return built
 
     async def begin(self) -> None:
@@ -132,8 +134,9 @@ async def governing(
     rules: PickerRules, settings: Settings, view: EnginesView, meter: PrometheusMeter
 ) -> AsyncGenerator[Shape]:
     """Have counters and bans while it serves. Raises: ValueError, OSError."""
-    async with counting(settings, meter) as counters, banning(settings) as bans:
-        shape = Governing(rules, settings.state, view, meter, (counters, bans))
+    outages = Outages(Outbox(settings.state / "alerts").put)
+    async with counting(settings, meter, outages) as counters, banning(settings) as bans:
+        shape = Governing(rules, settings.state, view, meter, (counters, outages, bans))
         try:
             yield shape
         finally:

@@ -12,6 +12,7 @@ from extproc.cli.children import ChildError
 from extproc.cli.layout import Layout
 from extproc.cli.plan import Typed, make_plan
 from extproc.cli.preflight import UpError, claimed
+from extproc.cli.reachable import find_silent
 from extproc.cli.screen import Ready, Screen, page
 from extproc.cli.up import Up
 from extproc.errors import PolicyError
@@ -105,6 +106,7 @@ async def run_up(typed: Typed, layout: Layout, screen: Screen) -> None:
         elsewhere=plan.ledger is not None,
         policy=plan.policy,
         engines=", ".join(e for p in policy.pools for e in p.endpoints),
+        silent=await find_silent(typed.redis or "", typed.ledger or ""),
     )
     await Up(plan, policy, screen.step).run(lambda: screen.page(page(ready)))
     screen.step("stopped")

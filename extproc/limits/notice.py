@@ -1,4 +1,4 @@
-"""Tells somebody that a budget has reached one of its levels."""
+"""Tells somebody that a budget has reached one of its levels, or that limits cannot be counted."""
 
 from hashlib import blake2b
 
@@ -7,6 +7,9 @@ from extproc.limits.base import Settled, Settlement
 
 LONGEST_SCOPE = 128
 """In an alert's id, which has 256 characters at most; of a longer one a digest."""
+OUTAGE_MS = 10 * 60 * 1000
+"""How long what begins is the same outage. Each worker notices it by requests of its own, and counters
+that come and go are no news every minute."""
 
 
 def notices(settlement: Settlement, tenant: str, now_ms: int) -> list[Alert]:
@@ -45,3 +48,17 @@ def severity(level: int) -> Severity:
     if level >= 100:
         return Severity.CRITICAL
     return Severity.WARNING if level >= 80 else Severity.INFO
+
+
+def outage(reason: str, now_ms: int) -> Alert:
+    """Say that the counters do not answer. Every worker of a host says it, so its time names it."""
+    return Alert(
+        id=f"limits_fault:{now_ms // OUTAGE_MS * OUTAGE_MS}",
+        at_ms=now_ms,
+        kind=Kind.LIMITS_FAULT,
+        severity=Severity.WARNING,
+        title="The counters of limits do not answer",
+        text="Until they do, each limit does what its `on_fault` says."
+        " What is used meanwhile is counted when they are back.",
+        facts={"reason": reason},
+    )

@@ -63,10 +63,14 @@ class Reach(Whom, frozen=True, kw_only=True):
 
     def concerns(self, scope: str, tenant: str) -> bool:
         """Say whether a tenant has a part in a count: it is theirs, or one that all share."""
+        return self.tenant(scope) in ("", tenant)
+
+    def tenant(self, scope: str) -> str:
+        """Name the tenant whose count it is; empty when all share it."""
         for owner, part in zip(self.per, scope.split("/"), strict=False):
             if owner not in FROM_BODY:
-                return part == tenant
-        return True
+                return part
+        return ""
 
 
 class Priority(Whom, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ log = EventLog(__name__)
 PROBE_S = 0.5
 """Between two tries while nothing answers."""
 Told = Callable[[str, Settlement], object]
+Begun = Callable[[CountersFaultError], object]
 
 
 class LocalFallback:
@@ -53,13 +54,15 @@ class LocalFallback:
         replicas: int,
         told: Told = lambda _key, _settlement: None,
         probe_s: float = PROBE_S,
+        begun: Begun = lambda _fault: None,
     ) -> None:
         """`replicas` share each limit. `told` hears of what is settled only later: the key, and what
-        it did."""
+        it did. `begun` hears once of each outage."""
         self._shared = shared
         self._local = local
         self._alone = Alone(local, replicas)
         self._told = told
+        self._begun = begun
         self._probe_s = probe_s
         self._breaker = Breaker()
         self._work = asyncio.Event()
@@ -181,6 +184,7 @@ class LocalFallback:
     def _note_fault(self, fault: CountersFaultError) -> None:
         if self._breaker.fault():
             log.warning(Event.COUNTERS_DOWN, reason=str(fault))
+            self._begun(fault)
             self._work.set()
 
     def _note_answer(self) -> None:
@@ -228,11 +232,12 @@ async def fall_back(
     replicas: int,
     told: Told = lambda _key, _settlement: None,
     probe_s: float = PROBE_S,
+    begun: Begun = lambda _fault: None,
 ) -> AsyncGenerator[LocalFallback]:
     """Have counters that always answer, for the time of the block."""
     fault: BaseException | None = None
     async with asyncio.TaskGroup() as group:
-        counters = LocalFallback(shared, local, replicas, told, probe_s)
+        counters = LocalFallback(shared, local, replicas, told, probe_s, begun)
         running = group.create_task(counters.run())
         try:
             yield counters

@@ -260,3 +260,5 @@ def test_without_its_counters_a_limit_does_as_it_says(tmp_path):
             what="the server, started again",
         )
         assert "headgate_limits_degraded_total" in own.metrics()
+        alerts = 'headgate_alerts_total{kind="limits_fault"}'
+        wait_for(lambda: alerts in own.metrics(), what="an alert")

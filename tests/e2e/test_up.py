@@ -166,6 +166,22 @@ def test_a_killed_up_leaves_no_child_and_the_next_one_starts(tmp_path):
         assert http.get("/v1/models").status_code == 200
 
 
+def test_what_does_not_answer_holds_up_nothing_and_is_said(tmp_path):
+    redis, ledger = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    flags = (
+        "--redis",
+        f"redis://:secret@{redis}",
+        "--ledger",
+        f"postgresql://me:secret@{ledger}/b",
+    )
+    with running(tmp_path / "s", *flags) as gateway, gateway.http() as http:
+        assert http.get("/v1/models").status_code == 200
+        said = (tmp_path / "s.out").read_text()
+    assert "--redis does not answer (" in said
+    assert "--ledger does not answer (" in said
+    assert "secret" not in said
+
+
 def test_help_and_other_commands(tmp_path):
     assert "--engine" in headgate("up", "--help").stdout
     made = headgate("keys", "new", "k1", "--tenant", "acme", "--salt", "pepper-pepper")

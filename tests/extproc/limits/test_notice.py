@@ -5,7 +5,7 @@ import pytest
 from alerts.alert import Kind, Severity
 from alerts.outbox import Outbox, read_all
 from extproc.limits.base import Settled, Settlement, Unit
-from extproc.limits.notice import notices
+from extproc.limits.notice import OUTAGE_MS, notices, outage
 
 
 def settled(*crossed, scope="acme"):
@@ -41,3 +41,18 @@ def test_a_budget_that_is_used_up(level):
     assert (told.severity, told.tenant) == (Severity.CRITICAL, None)
     assert told.title == "Budget month of everybody is used up"
     assert "refused" in told.text
+
+
+def test_workers_that_see_the_same_outage_leave_one_alert(tmp_path):
+    begun_ms = 7 * OUTAGE_MS
+    seen = (
+        ("refused", begun_ms),
+        ("no answer", begun_ms + 1),
+        ("refused", begun_ms + OUTAGE_MS - 1),
+    )
+    for reason, at_ms in seen:
+        assert Outbox(tmp_path).put(outage(reason, at_ms))
+    (told,) = read_all(tmp_path)
+    assert (told.kind, told.severity, told.tenant) == (Kind.LIMITS_FAULT, Severity.WARNING, None)
+    assert (told.at_ms, told.facts) == (begun_ms + OUTAGE_MS - 1, {"reason": "refused"})
+    assert outage("refused", begun_ms + OUTAGE_MS).id != told.id

@@ -295,6 +295,22 @@ async def test_what_no_counters_take_ends_nothing():
         assert await remaining(counters, free[0].limit) == [900]
 
 
+async def test_each_outage_is_told_of_once():
+    shared, faults = Flaky(), []
+    async with fall_back(
+        shared, MemoryCounters(), 2, probe_s=PROBE_S, begun=lambda fault: faults.append(str(fault))
+    ) as counters:
+        for outages in (1, 2):
+            shared.broken = True
+            for number in range(5):
+                await counters.reserve(f"k{number}", ask(window()), 30)
+                assert len(faults) == (outages if counters.down else outages - 1)
+            assert counters.down
+            shared.broken = False
+            await be_back(counters)
+    assert faults == ["gone", "gone"]
+
+
 async def test_a_fault_alone_opens_nothing():
     counters = LocalFallback(Broken(), MemoryCounters(), 1)
     assert not await counters.renew("k", 30)
