@@ -50,6 +50,9 @@ class BodyTransform(Protocol):
         `wait`, while there is something to be waited for."""
         ...
 
+    reads: bool = True
+    """Whether it depends on the text: an answer that is compressed is not let through then."""
+
     waits: bool = False
     """Whether something is to be waited for; what it held back may go out by `feed(b"")` then."""
 

@@ -78,6 +78,17 @@ def read_status(message: ProcessingRequest) -> int:
     return 0
 
 
+def read_encoding(message: ProcessingRequest) -> str:
+    """Read how an answer's body is encoded; empty when it is not."""
+    said = [
+        header.raw_value.decode("latin-1") or header.value
+        for header in message.response_headers.headers.headers
+        if header.key == "content-encoding"
+    ]
+    named = [each.strip().lower() for text in said for each in text.split(",")]
+    return ",".join(each[:20] for each in named if each not in ("", "identity"))
+
+
 def set_header(mutation: HeaderMutation, name: str, value: str) -> None:
     """Add one header to set. `raw_value`, because Envoy ignores `value` here."""
     added = mutation.set_headers.add().header

@@ -80,6 +80,12 @@ class Request(msgspec.Struct, frozen=True):
     def having(self, fact: Fact) -> Self:
         return msgspec.structs.replace(self, facts={**self.facts, type(fact): fact})
 
+    def keeping(self, *kinds: type[Fact]) -> Self:
+        """Let go of all other facts, and of headers: for who tells of a request while its answer goes by,
+        which may take minutes. Prompts are large, and nothing counts them by then."""
+        kept = {kind: self.facts[kind] for kind in kinds if kind in self.facts}
+        return msgspec.structs.replace(self, headers={}, claims=None, facts=kept)
+
     def witness(self) -> dict[str, Scalar]:
         """All that settle will know of this request."""
         known: dict[str, Scalar] = {"settle_key": self.settle_key, "trace_id": self.trace_id}

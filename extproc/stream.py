@@ -62,8 +62,9 @@ class Stream(Protocol):
         """Whether `replace` may be called between two chunks as well."""
         ...
 
-    def chunks(self) -> AsyncIterator[Chunk]:
-        """Yield the answer's chunks. Each must be met by `replace` before the next is asked for."""
+    def chunks(self, *, plain: bool = False) -> AsyncIterator[Chunk]:
+        """Yield the answer's chunks. Each must be met by `replace` before the next is asked for.
+        With `plain`, an answer that is encoded is a WireError, before anything of it goes out."""
         ...
 
     async def replace(self, data: bytes) -> None:
@@ -140,7 +141,7 @@ async def wait(stream: Stream, judged: Judged, spent: Stopwatch) -> Judged:
 
 async def rewrite(stream: Stream, transforms: list[BodyTransform]) -> None:
     """Pass the answer through, as the transforms change it, to its end or to theirs."""
-    arriving = Arriving(stream)
+    arriving = Arriving(stream, plain=any(each.reads for each in transforms))
     try:
         early = b""
         while chunk := await arriving.take(find_patience_s(transforms)):
@@ -187,8 +188,8 @@ SILENCE = Chunk(b"", last=False)
 class Arriving:
     """The chunks of an answer, and silences between them."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._chunks = stream.chunks()
+    def __init__(self, stream: Stream, *, plain: bool) -> None:
+        self._chunks = stream.chunks(plain=plain)
         self._may_push = stream.may_push
         self._next: asyncio.Future[Chunk | None] | None = None
 

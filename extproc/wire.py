@@ -38,6 +38,7 @@ from extproc.filter import AnswerMode
 from extproc.protobuf import (
     read_claims,
     read_client_ip,
+    read_encoding,
     read_served,
     read_status,
     read_subset,
@@ -264,16 +265,14 @@ class EnvoyStream:
     def may_push(self) -> bool:
         return self._answer_mode == DUPLEX
 
-    async def chunks(self) -> AsyncIterator[Chunk]:
+    async def chunks(self, *, plain: bool = False) -> AsyncIterator[Chunk]:
         """Yield body chunks; answer headers and trailers on the way."""
         ended = False
         while message := self._waiting or await self._rpc.read():
             self._waiting = None
             match message.WhichOneof("request"):
                 case "response_headers":
-                    self.status, self.served = read_status(message), read_served(message)
-                    reply = HeadersResponse(response=CommonResponse())
-                    await self._rpc.write(ProcessingResponse(response_headers=reply))
+                    await self._meet_head(message, plain=plain)
                     if message.response_headers.end_of_stream:
                         return
                 case "response_body":
@@ -295,6 +294,14 @@ class EnvoyStream:
                     await self._rpc.write(ProcessingResponse(request_trailers=TrailersResponse()))
                 case other:
                     raise WireError("order", f"{other} came where the answer was awaited")
+
+    async def _meet_head(self, message: ProcessingRequest, *, plain: bool) -> None:
+        self.status, self.served = read_status(message), read_served(message)
+        if plain and (encoding := read_encoding(message)):
+            # Its headers still wait for us, so what Envoy answers instead is a clean 503.
+            raise WireError("encoded", f"an answer that is to be read came as {encoding}")
+        reply = HeadersResponse(response=CommonResponse())
+        await self._rpc.write(ProcessingResponse(response_headers=reply))
 
     async def replace(self, data: bytes) -> None:
         if self._answer_mode == DUPLEX:

@@ -16,6 +16,8 @@ class Fill(BodyTransform):
     """`keep` is told the answer when it is over. One that another filter or the client cuts off has no
     `finish`, and nobody is told."""
 
+    reads = False
+
     def __init__(self, most_bytes: int, keep: Callable[[bytes], object]) -> None:
         """What is longer than `most_bytes` is not kept, and no more of it held."""
         self._left = most_bytes

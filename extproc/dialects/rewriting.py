@@ -8,8 +8,10 @@ What a passage holds back when its channel ends goes out in an event of its own,
 it. An answer in JSON is never held: it is one passage for each of its strings.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import msgspec
 
@@ -19,13 +21,13 @@ from extproc.dialects.ending import Document, count, members
 from extproc.dialects.frame import Frame, make_frame
 from extproc.dialects.jsonbody import JsonBody
 from extproc.dialects.literals import Place, quote, rewrite, unquote
+from extproc.dialects.opening import may_be_object, open_answer
 from extproc.dialects.passage import TEXTS, Editor, Passage, alone, literal_depth
 from extproc.dialects.sse import Event, Splitter
 from extproc.filter import BodyTransform
 from extproc.request import Kind
 
 NUMBER = re.compile(rb'(?<!\\)("sequence_number"\s*+:\s*+)(\d+)')
-JSON_SIGNS = (b"{", b"[")
 
 
 class Rewriting(BodyTransform):
@@ -43,10 +45,9 @@ class Rewriting(BodyTransform):
     def feed(self, chunk: bytes) -> bytes:
         if self._body is None:
             self._held += chunk
-            if not (begun := self._held.lstrip()):
+            if (opened := open_answer(self._held)) is None:
                 return b""
-            chunk = self._held
-            is_json = begun.startswith(JSON_SIGNS)
+            is_json, chunk = opened
             self._body = JsonBody(*self._what) if is_json else Events(*self._what)
         return self._body.feed(chunk)
 
@@ -201,12 +202,17 @@ class Events:
 
 
 def parse(data: bytes) -> Document | None:
-    """Parse an event; None for what is no JSON object: `[DONE]`, comments."""
-    if not data.startswith(b"{"):
+    """Parse an event. Half a surrogate pair is text too; None for what is no JSON object: `[DONE]`,
+    comments."""
+    if not may_be_object(data):
         return None
     try:
         return members(msgspec.json.decode(data))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return cast("Document", json.loads(data))
+    except (ValueError, RecursionError):
         return None
 
 

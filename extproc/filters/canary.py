@@ -72,7 +72,7 @@ class Canary(Filter):
         marked = request.find(Marked)
         if marked is None:
             return None
-        leaked = partial(self._leaked, request, marked)
+        leaked = partial(self._leaked, request.keeping(Identity, Model), marked)
         kind = request.fact(Operation).kind
         watched = watching(kind, marked.canary, cuts=marked.cuts, leaked=leaked)
         body = request.find(Body)

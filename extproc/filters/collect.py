@@ -1,6 +1,7 @@
 """Keeps a copy of the answers that the cache has missed, as engines have sent them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -52,24 +53,27 @@ class Collect(Filter):
         looked = request.find(Looked)
         if looked is None or looked.filling is None:
             return None
-        filling, stream = looked.filling, request.fact(Prompt).stream
-        most_bytes = filling.rule.most_bytes * (STREAM_FACTOR if stream else 1)
-        return Fill(most_bytes, partial(self._keep, request, filling))
+        most_bytes = looked.filling.rule.most_bytes
+        most_bytes *= STREAM_FACTOR if request.fact(Prompt).stream else 1
+        return Fill(most_bytes, partial(self._keep, begin_whole(request, looked.filling)))
 
-    def _keep(self, request: Request, filling: Filling, body: bytes) -> None:
-        ttl_s, stale_s = filling.rule.ttl_s, filling.rule.stale_if_error_s
-        tries = request.find(Tries)
-        self._keeper.put(
-            Whole(
-                filling.key,
-                request.fact(Operation).kind,
-                request.fact(Prompt).stream,
-                body,
-                ttl_s,
-                ttl_s + stale_s,
-                filling.lead,
-                filling.sought,
-                request.fact(Model).served_as,
-                tuple(each.model.served_as for each in tries.alternatives) if tries else (),
-            )
-        )
+    def _keep(self, whole: Whole, body: bytes) -> None:
+        self._keeper.put(replace(whole, body=body))
+
+
+def begin_whole(request: Request, filling: Filling) -> Whole:
+    """Say all that is known before the answer comes, so that nobody holds the request until then."""
+    ttl_s, stale_s = filling.rule.ttl_s, filling.rule.stale_if_error_s
+    tries = request.find(Tries)
+    return Whole(
+        filling.key,
+        request.fact(Operation).kind,
+        request.fact(Prompt).stream,
+        b"",
+        ttl_s,
+        ttl_s + stale_s,
+        filling.lead,
+        filling.sought,
+        request.fact(Model).served_as,
+        tuple(each.model.served_as for each in tries.alternatives) if tries else (),
+    )

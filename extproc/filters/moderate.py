@@ -218,7 +218,7 @@ class ModerateAnswers(Filter):
             return None
         if bench.asks:
             bench.asked = find_question(kind, request)
-        tell = partial(self._teller.tell, request, "answer")
+        tell = partial(self._teller.tell, request.keeping(Identity, Model), "answer")
         return Moderated(kind, bench, ending(kind, find_prompt_tokens(request)), tell)
 
 

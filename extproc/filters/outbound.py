@@ -83,7 +83,7 @@ class OutboundCheck(Filter):
         rules = rules_for(self._screen.rules, request)
         kind = request.fact(Operation).kind
         allowed = Sent(kind, sent.document)
-        tell = partial(self._tell, request, set())
+        tell = partial(self._tell, request.keeping(Identity, Model), set())
         screen = self._screen
         look = Look(screen.engine, screen.own, rules, allowed.has, tell, screen.openings)
         cuts = any(rule.action == "cut" for rule in rules) and request.fact(Prompt).stream

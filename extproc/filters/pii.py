@@ -180,7 +180,7 @@ class Pii(Filter):
         if masked is None or kind in MUTE:
             return None
         in_json = answers_in_json(request.fact(Prompt).document)
-        begin = partial(self._tell_unmasked, request)
+        begin = partial(self._tell_unmasked, request.keeping(Identity, Model, Masked))
         return restoring(kind, masked.values, in_json=in_json, begin=begin)
 
     def _tell_unmasked(self, request: Request) -> None:

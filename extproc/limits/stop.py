@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 
 from extproc.dialects.ending import Document, Ending, members
+from extproc.dialects.opening import may_be_object
 from extproc.dialects.sse import Event, Splitter
 from extproc.filter import BodyTransform
 
@@ -84,7 +85,7 @@ class Stop(BodyTransform):
 
 def read(event: Event) -> Document | None:
     """Parse an event; None for what says nothing of tokens: `[DONE]`, comments, an answer in JSON."""
-    if not event.data.startswith(b"{"):
+    if not may_be_object(event.data):
         return None
     try:
         return members(msgspec.json.decode(event.data))

@@ -5,6 +5,7 @@ three characters, so every placeholder is cut, and JSON escapes what it can.
 """
 
 import contextlib
+import gzip
 import http.server
 import json
 import threading
@@ -18,13 +19,14 @@ PIECE = 3
 
 class Echoing(Server):
     """`seen` are the bodies it was sent; `words` are said instead, if there are any. With `pause_s` it
-    waits after each piece; `streams` counts those that it has not ended. While it `fails` it says 503."""
+    waits after each piece; `streams` counts those that it has not ended. While it `fails` it says 503. `packs`: answers
+    come as gzip, asked for or not."""
 
     def __init__(self, hunt):
         super().__init__(("127.0.0.1", 0), Echo)
         self.hunt = hunt
         self.seen, self.pause_s, self.streams, self.words = [], 0.0, 0, ""
-        self.fails = False
+        self.fails = self.packs = False
 
     def handle_error(self, request, client_address):
         pass  # a gateway that hangs up is no error
@@ -69,6 +71,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
+        if self.server.packs:
+            body = gzip.compress(body)
+            self.send_header("content-encoding", "gzip")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -77,7 +82,14 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
+        if self.server.packs:
+            self.send_header("content-encoding", "gzip")
         self.end_headers()
+        if self.server.packs:
+            said = "".join(f"data: {json.dumps(each)}\n\n" for each in events)
+            self.send(gzip.compress(said.encode()))
+            self.send(b"")
+            return
         for event in events:
             name = f"event: {event['type']}\n" if "type" in event else ""
             self.send(f"{name}data: {json.dumps(event)}\n\n".encode())

@@ -119,6 +119,23 @@ def test_a_tenant_without_a_rule_is_left_alone(both):
     assert "x-headgate-pii" not in answer.headers
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_to_be_read_and_cannot_be_does_not_pass(both, stream):
+    gateway, engine = both
+    engine.packs = True
+    try:
+        answer = ask(gateway, messages=say(f"write to {MAIL}"), stream=stream)
+        unread = ask(gateway, messages=say("hello"), stream=stream)
+    finally:
+        engine.packs = False
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "engine_unavailable"
+    assert "content-encoding" not in answer.headers
+    assert unread.status_code == 200
+    assert "hel" in unread.text
+    assert ask(gateway, messages=say(f"write to {MAIL}")).status_code == 200
+
+
 def test_a_conversation_begins_alike_at_every_worker(both):
     both[1].seen.clear()
     turns = []

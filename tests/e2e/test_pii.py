@@ -260,3 +260,23 @@ def test_a_fault_on_the_way_cuts_the_answer(both, engine):
         hear(both, "go", stream=False)
     engine.words = ""
     assert spoken(hear(both, "go", stream=True)) == "go"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("key", [ACME, GLOBEX])
+def test_an_answer_that_nobody_can_read_does_not_pass(both, key, stream):
+    """Whether values would be masked or the engine stopped, in the shape of each API."""
+    body = {"model": "demo", "max_tokens": 9, "stream": stream}
+    body |= {"messages": [{"role": "user", "content": "hi"}]}
+    both[1].packs = True
+    try:
+        with both[0].http(key) as http:
+            found = [
+                http.post(f"/v1/{path}", json=body) for path in ("chat/completions", "messages")
+            ]
+    finally:
+        both[1].packs = False
+    assert [each.status_code for each in found] == [503, 503]
+    assert found[0].json()["error"]["code"] == "engine_unavailable"
+    assert found[1].json()["error"]["type"] == "overloaded_error"
+    assert [len(each.headers.get_list("content-encoding")) for each in found] == [0, 0]

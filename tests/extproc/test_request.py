@@ -81,6 +81,16 @@ def test_a_fact_is_known_by_its_exact_type():
         known.fact(Prompt)
 
 
+def test_what_is_kept_of_a_request_is_what_was_asked_for():
+    who = Identity("acme", "key1")
+    whole = request(claims={"sub": "u1"})
+    whole = whole.having(Operation(Kind.CHAT)).having(who)
+    kept = whole.keeping(Identity, Prompt)
+    assert kept == bare(facts={Identity: who})
+    assert whole.headers
+    assert whole.find(Operation)
+
+
 def test_a_later_fact_of_a_type_stands_for_the_earlier():
     known = request().having(Prompt({"a": 1}, "m")).having(Prompt({"a": 2}, "m"))
     assert known.fact(Prompt).document == {"a": 2}

@@ -68,8 +68,9 @@ class Script:
         self.told.append("answer")
         self.answered = answer
 
-    async def chunks(self):
+    async def chunks(self, *, plain=False):
         self.told.append("chunks")
+        self.plain = plain
         for index, data in enumerate(self._chunks):
             yield Chunk(data, last=index == len(self._chunks) - 1)
             assert len(self.replaced) == index + 1, "a chunk was asked for before the last was met"
@@ -420,6 +421,16 @@ class Watching(BodyTransform):
         return self.feed(b"")
 
 
+async def test_who_only_looks_on_takes_answers_however_they_are_written():
+    for reads in ((), (False,), (False, True)):
+        transforms = [Hold(b"") for _ in reads]
+        for each, told in zip(transforms, reads, strict=True):
+            each.reads = told
+        script = Script(chunks=[b""])
+        await rewrite(script, transforms)
+        assert script.plain is any(reads)
+
+
 async def test_rewriting_without_a_transform_passes_all_on():
     script = Script(chunks=[b"a", b"b", b""])
     await rewrite(script, [])
@@ -480,7 +491,7 @@ class Slow(Script):
         self._slow, self._pause, self._outs = chunks, pause_s, outs
         self.left = False
 
-    async def chunks(self):
+    async def chunks(self, *, plain=False):
         try:
             for index, data in enumerate(self._slow):
                 if index:
@@ -534,7 +545,7 @@ async def test_the_end_of_an_answer_can_be_waited_for():
 
 async def test_a_fault_of_the_stream_comes_out_as_it_is():
     class Gone(Slow):
-        async def chunks(self):
+        async def chunks(self, *, plain=False):
             yield Chunk(b"a", last=False)
             await asyncio.sleep(0.02)
             raise DownstreamGoneError("gone")

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 
 from extproc.action import HandOver
 from extproc.budget import MAX_BODY_BYTES, ByteBudget
+from extproc.cache.fill import Fill
 from extproc.dialects.sse import Splitter
 from extproc.errors import AnswerFirstError, DownstreamGoneError, WireError
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.pipeline import Pipeline
 from extproc.request import Body, Model, Payload, Route, Subset
 from extproc.stores.memory import MemoryMeter
-from extproc.stream import serve
+from extproc.stream import rewrite, serve
 from extproc.wire import PIECE_BYTES, EnvoyStream
 from tests.extproc.chunking import chunked, recorded
 
@@ -535,3 +536,43 @@ async def test_only_in_duplex_bytes_may_go_out_at_any_time(mode):
         [sent] = script.sent
         piece = sent.response_body.response.body_mutation.streamed_response
         assert (piece.body, piece.end_of_stream) == (b"held", False)
+
+
+def encoded(*encodings):
+    message = answer_head()
+    for each in encodings:
+        message.response_headers.headers.headers.add(
+            key="content-encoding", raw_value=each.encode()
+        )
+    return message
+
+
+@pytest.mark.parametrize("encodings", [("gzip",), ("identity, BR",), ("identity", "zstd")])
+@pytest.mark.parametrize("mode", [STREAMED, DUPLEX])
+async def test_an_encoded_answer_that_is_to_be_read_does_not_pass(mode, encodings):
+    script = Script(head(answer_mode=mode), encoded(*encodings), part(b"x", end=True))
+    stream = EnvoyStream(script)
+    await stream.head()
+    with pytest.raises(WireError, match=f"came as {encodings[-1].split()[-1].lower()}") as caught:
+        await rewrite(stream, [Shout()])
+    assert caught.value.kind == "encoded"
+    assert script.sent == []
+
+
+@pytest.mark.parametrize("encodings", [(), ("",), ("Identity",)])
+async def test_an_answer_as_it_is_passes(encodings):
+    script = Script(head(answer_mode=STREAMED), encoded(*encodings), part(b"x", end=True))
+    stream = EnvoyStream(script)
+    await stream.head()
+    await rewrite(stream, [Shout()])
+    assert downstream(script) == b"X!"
+
+
+async def test_what_nobody_reads_may_be_encoded():
+    script = Script(head(answer_mode=STREAMED), encoded("gzip"), part(b"x", end=True))
+    stream = EnvoyStream(script)
+    await stream.head()
+    kept = []
+    await rewrite(stream, [Fill(10, kept.append)])
+    assert downstream(script) == b"x"
+    assert kept == [b"x"]

@@ -5,7 +5,8 @@ client itself has sent is put in their place, before anybody looks for the mark.
 """
 
 from extproc.dialects.literals import Place, quote, rewrite
-from extproc.dialects.rewriting import JSON_SIGNS, replace_data
+from extproc.dialects.opening import open_answer
+from extproc.dialects.rewriting import replace_data
 from extproc.dialects.sse import Event, Splitter
 from extproc.filter import BodyTransform
 
@@ -24,17 +25,15 @@ class Unechoed(BodyTransform):
         self._inner = inner
         self._splitter = Splitter()
         self._held: list[bytes] = []
-        """Of an answer in JSON all of it; else what came before the first byte that tells."""
+        """Of an answer in JSON all of it; else what came before it was known what it is."""
         self._is_json: bool | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         if self._is_json is None:
-            if not (begun := chunk.lstrip()):
-                self._held.append(chunk)
+            self._held = [b"".join([*self._held, chunk])]
+            if (opened := open_answer(*self._held)) is None:
                 return b""
-            self._is_json = begun.startswith(JSON_SIGNS)
-            if not self._is_json:
-                chunk, self._held = b"".join([*self._held, chunk]), []
+            (self._is_json, chunk), self._held = opened, []
         if self._is_json:
             self._held.append(chunk)
             return b""

@@ -5,7 +5,7 @@ from functools import partial
 from time import monotonic
 
 from extproc.dialects.ending import Ending
-from extproc.dialects.rewriting import JSON_SIGNS
+from extproc.dialects.opening import open_answer
 from extproc.filter import BodyTransform
 from extproc.request import Kind
 from extproc.safety.moderation.panel import Bench
@@ -34,10 +34,9 @@ class Moderated(BodyTransform):
     def feed(self, chunk: bytes) -> bytes:
         if self._inner is None:
             self._begun += chunk
-            if not (begun := self._begun.lstrip()):
+            if (opened := open_answer(self._begun)) is None:
                 return b""
-            chunk = self._begun
-            is_json = begun.startswith(JSON_SIGNS)
+            is_json, chunk = opened
             self._inner = self._begin_whole() if is_json else self._begin_stream()
         return self._after(self._inner.feed(chunk))
 

@@ -11,17 +11,14 @@ Whole events are held and let go, so that what passes is as the engine wrote it.
 A hit drops what is held, ends the stream in the words of its API, and stops the engine.
 """
 
-import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import cast
-
-import msgspec
 
 from extproc.dialects import deltas
 from extproc.dialects.deltas import Channel, Reading
-from extproc.dialects.ending import Document, Ending, members
+from extproc.dialects.ending import Document, Ending
+from extproc.dialects.rewriting import parse
 from extproc.dialects.sse import Event, Splitter
 from extproc.filter import BodyTransform
 from extproc.request import Kind
@@ -137,7 +134,7 @@ class ModeratedStream(BodyTransform):
         return b"".join(self._release(late=True))
 
     def _look(self, event: Event) -> None:
-        document = read(event.data)
+        document = parse(event.data)
         reading = deltas.read(self._kind, document) if document is not None else Reading()
         said = [each for each in reading.pieces if each.text]
         try:
@@ -250,17 +247,3 @@ class ModeratedStream(BodyTransform):
         self.over, self.waits = True, False
         self._hold.drop()
         return self._ending.close(why.rule, by_rule=True)
-
-
-def read(data: bytes) -> Document | None:
-    """Parse an event. Half a surrogate pair is text too; None for what is no JSON object."""
-    if not data.startswith(b"{"):
-        return None
-    try:
-        return members(msgspec.json.decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return cast("Mapping[str, object]", json.loads(data))
-    except (ValueError, RecursionError):
-        return None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.dialects.rewriting import Rewriting, parse, replace_data
-from extproc.dialects.sse import Splitter
+from extproc.dialects.sse import BOM, Splitter
 from extproc.request import Kind
 from tests.extproc.chunking import chunked
 from tests.extproc.dialects.shouting import Shouting
@@ -139,3 +139,16 @@ def test_parse_and_replace():
     assert parse(b'{"a":' * 5000 + b"1" + b"}" * 5000) is None
     (event,) = Splitter().feed(b"data: x\n\n")
     assert replace_data(event, b"y") == b"data: y\n\n"
+
+
+@given(st.data())
+def test_a_byte_order_mark_hides_no_answer(data):
+    plain = b'{"choices": [{"message": {"content": "one"}}]}'
+    for raw in (plain, sse(delta("one "), delta("two "))):
+        chunks = data.draw(chunked(BOM + raw))
+        assert play(Kind.CHAT, raw, chunks=chunks) == play(Kind.CHAT, raw)
+
+
+def test_spaces_before_an_object_hide_no_event():
+    raw = sse(delta("one "), delta("two ")).replace(b"data: ", b"data: \t ")
+    assert play(Kind.CHAT, raw) == raw.replace(b"one", b"ONE").replace(b"two", b"TWO")

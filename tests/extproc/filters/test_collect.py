@@ -10,6 +10,7 @@ from extproc.request import Alternative, Kind, Model, Operation, Prompt, Tries
 from extproc.stores.cache_memory import MemoryAnswers
 from extproc.stores.memory import MemoryCacheMeter
 from tests.extproc.cache.answers import body
+from tests.extproc.large import watch_prompt
 from tests.extproc.requests import BARE
 
 BIG, SMALL = Model("big", "p", "org/big"), Model("small", "q", "org/big-small")
@@ -68,3 +69,13 @@ async def test_what_another_model_answered_in_its_place_is_not_kept(model, is_ke
         assert transform.feed(raw) + transform.finish() == raw
         await keeper.keep(keeper._waiting.get_nowait())
         assert meter.answers.pop() == ("kept" if kept else "unfit")
+
+
+def test_a_prompt_is_let_go_before_its_answer_is_kept(keeper):
+    request, is_held = watch_prompt(asked().having(Looked("miss", Filling("p:k", CacheRule()))))
+    transform = Collect(keeper).transform(request)
+    del request
+    assert not is_held()
+    transform.feed(b"x")
+    transform.finish()
+    assert keeper._waiting.get_nowait().body == b"x"

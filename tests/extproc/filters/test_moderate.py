@@ -22,6 +22,7 @@ from extproc.request import Identity, Kind, Model, Operation, Payload, Prompt, R
 from extproc.safety.moderation.rules import Rule
 from extproc.stores.memory import MemoryEngines, MemoryJournal
 from tests.extproc.filters.unchanged import facts
+from tests.extproc.large import watch_prompt
 from tests.extproc.requests import bare
 from tests.extproc.safety.moderation.answers import Judge, panel
 
@@ -233,3 +234,14 @@ def test_made_from_a_policy():
     (after,), (before,) = moderate(policy, lambda _: Judge(), Meter(), None, lambda: 0.0)
     assert (after.name, before.name) == ("moderate_answers", "moderate")
     assert moderate(Policy(), None, None, None, lambda: 0.0) == ((), ())
+
+
+async def test_a_prompt_is_let_go_before_the_answer_is_judged():
+    audit = Audit()
+    request, is_held = watch_prompt(ask("hi"))
+    transform = ModerateAnswers(panel(BOMB), Teller(None, audit)).transform(request)
+    del request
+    assert not is_held()
+    transform.feed(b'{"choices": [{"message": {"content": "a pipe bomb"}}]}')
+    assert b"pipe" not in transform.finish()
+    assert (audit.records[-1].actor, audit.records[-1].object) == ("u1", "m")

@@ -17,6 +17,7 @@ from extproc.policy.models import Policy
 from extproc.request import Identity, Kind, Model, Operation, Prompt
 from extproc.safety.outbound import OutboundRule
 from extproc.safety.pii.engine import shipped
+from tests.extproc.large import watch_prompt
 from tests.extproc.requests import BARE
 
 EMAIL, CARD = "bob@example.org", "4111 1111 1111 1111"
@@ -155,3 +156,16 @@ def test_only_how_shipped_types_begin_is_known(own, first):
     shown = json.loads(check.transform(asked).feed(event).removeprefix(b"data: "))
     assert shown["choices"][0]["delta"]["content"].startswith(first)
     assert bool(shown["choices"][0]["delta"]["content"]) == bool(first)
+
+
+async def test_of_a_request_only_what_the_caller_sent_is_kept_with_its_answer():
+    """Of that no more than his document, which values are looked up in."""
+    audit = MemoryAudit()
+    check = make(audit=audit)
+    asked, is_held = watch_prompt(await check.decide(request()))
+    transform = check.transform(asked)
+    del asked
+    assert not is_held()
+    assert transform.feed(answer(EMAIL)) + transform.finish() == answer("[EMAIL]")
+    [record] = audit.records
+    assert (record.actor, record.object) == ("key-1", "demo")

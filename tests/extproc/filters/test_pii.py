@@ -18,6 +18,7 @@ from extproc.safety.pii.finding import Finding
 from extproc.safety.pii.own import Own
 from extproc.safety.pii.rules import Rule
 from tests.extproc.filters.unchanged import facts
+from tests.extproc.large import watch_prompt
 from tests.extproc.requests import bare
 
 KEY = "k" * 32
@@ -358,3 +359,17 @@ async def test_nothing_slips_past_whatever_the_form(document):
     values = request.fact(Masked).values.values() if request.find(Masked) else ()
     assert all(MAIL in value or PHONE in value for value in values)
     assert bool(values) == any(value in str(document) for value in (MAIL, PHONE))
+
+
+async def test_a_prompt_is_let_go_before_the_answer_is_restored():
+    audit = Audit()
+    pii = Pii(screen(), audit=audit)
+    request = await pii.decide(ask(chat(MAIL)))
+    (placeholder,) = request.fact(Masked).values
+    request, is_held = watch_prompt(request)
+    transform = pii.transform(request)
+    del request
+    assert not is_held()
+    raw = json.dumps({"choices": [{"message": {"content": placeholder}}]}).encode()
+    assert MAIL.encode() in transform.feed(raw) + transform.finish()
+    assert (audit.records[-1].actor, audit.records[-1].object) == ("u1", "m")

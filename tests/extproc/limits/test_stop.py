@@ -79,6 +79,12 @@ async def test_a_stream_that_outruns_a_limit_ends_politely_and_says_what_was_del
     assert out.endswith(b"data: [DONE]\n\n")
 
 
+async def test_spaces_before_an_object_hide_no_tokens():
+    raw = b"".join(events(10)).replace(b"data: ", b"data:  ")
+    _, stop = await play([raw], allowed=5, most=10)
+    assert stop.over
+
+
 async def test_slices_are_reserved_before_they_are_needed():
     purse = Purse(10_000)
     out, stop = await play(events(1000), 100, 1000, purse)

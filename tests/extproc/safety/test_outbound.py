@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from extproc.dialects import deltas
 from extproc.dialects.deltas import Channel
 from extproc.dialects.ending import ending
-from extproc.dialects.sse import Splitter
+from extproc.dialects.sse import BOM, Splitter
 from extproc.request import Kind
 from extproc.safety.outbound import Look, Outbound, OutboundRule
 from extproc.safety.pii.begun import Openings
@@ -208,6 +208,15 @@ def test_a_response_is_masked_where_its_last_event_repeats_it(how):
     assert "[EMAIL]" in out.decode()
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_a_byte_order_mark_hides_no_answer(stream, size):
+    raw = BOM + json.dumps({"choices": [{"message": {"content": f"to {EMAIL}"}}]}).encode()
+    chunks = [raw[at : at + size] for at in range(0, len(raw), size)]
+    out = play(outbound(Kind.CHAT, stream=stream), chunks)
+    assert json.loads(out) == {"choices": [{"message": {"content": "to [EMAIL]"}}]}
+
+
 def test_a_refused_stream_is_json():
     error = json.dumps({"error": {"message": f"no such user {EMAIL}"}}).encode()
     shown = play(outbound(Kind.CHAT), [error])
@@ -249,3 +258,11 @@ def test_of_a_value_longer_than_the_hold_as_much_is_masked_as_if_all_were_held(k
     shown, held = (Window(look).read(text) for look in looks)
     assert shown == held
     assert shown.endswith(f"[{kind.upper()}] and so on")
+
+
+def test_half_a_character_hides_nothing():
+    """Engines cut texts by tokens, and some write half of a pair as an escape."""
+    said = {"id": "c", "choices": [{"index": 0, "delta": {"content": f"\ud83d to {EMAIL} now. "}}]}
+    out = play(outbound(Kind.CHAT), [b"data: " + json.dumps(said).encode() + b"\n\n", chat("Bye.")])
+    assert EMAIL.encode() not in out
+    assert b"\\ud83d to" in out

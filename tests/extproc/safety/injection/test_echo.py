@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extproc.dialects.sse import BOM
 from extproc.filter import BodyTransform
 from extproc.safety.injection.echo import Unechoed
 
@@ -67,3 +68,12 @@ def test_the_clients_own_stand_there_and_nothing_else_changes(write, sizes):
 def test_what_repeats_nothing_passes_as_it_is(raw):
     unechoed = Unechoed(SENT, Passing())
     assert unechoed.feed(raw) + unechoed.finish() == raw
+
+
+@pytest.mark.parametrize("write", [whole, stream])
+@pytest.mark.parametrize("size", [1, 4, 5000])
+def test_after_a_byte_order_mark(write, size):
+    unechoed, raw, out = Unechoed(SENT, Passing()), b"\n" + BOM + write(GOT), b""
+    for at in range(0, len(raw), size):
+        out += unechoed.feed(raw[at : at + size])
+    assert out + unechoed.finish() == write(SENT)

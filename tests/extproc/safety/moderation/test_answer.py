@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.dialects.ending import ending
+from extproc.dialects.sse import BOM
 from extproc.request import Kind
 from extproc.safety.moderation.answer import Moderated
 from extproc.safety.moderation.rules import Hold, Rule
@@ -28,6 +29,23 @@ async def test_both_forms(rules):
     out = await play(moderated(*rules), [b"\n ", b"{", b'"choices":[{"text":"kill them"}]}'])
     assert b"content_filter" in out
     assert b"kill" not in out
+
+
+@pytest.mark.parametrize("rules", [(WORDS,), (WORDS, JUDGED)])
+@pytest.mark.parametrize("size", [1, 2, 3, 500])
+async def test_a_byte_order_mark_hides_nothing(rules, size):
+    raw = BOM + b'{"choices":[{"text":"kill\\u0020them"}]}'
+    chunks = [raw[at : at + size] for at in range(0, len(raw), size)]
+    out = await play(moderated(*rules), chunks)
+    assert b'"finish_reason":"content_filter"' in out
+    assert b"kill" not in out
+
+
+async def test_spaces_before_an_object_hide_no_event():
+    raw = b"".join(chat("kill ", "them ", "bad")).replace(b"data: ", b"data:  ")
+    transform = moderated(WORDS)
+    assert said(await play(transform, [raw])) == ""
+    assert transform.over
 
 
 async def test_an_answer_of_nothing():
