@@ -15,8 +15,8 @@ COUNT = "/v1/messages/count_tokens"
 OK = {"model": "demo", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
 OK_TEXT = {"model": "demo", "prompt": "hi", "max_tokens": 1}
 OK_RESPONSE = {"model": "demo", "input": "hi", "max_output_tokens": 1}
-LONGEST_S = 25
-"""A guard: Envoy answers at once, and closes a second later. A busy machine takes its time."""
+LONGEST_S = 2.0
+GUARD_S = 25
 
 
 def chat(**changed):
@@ -222,8 +222,18 @@ ANTHROPIC_TYPES = {
 }  # fmt: skip
 
 
+def timely(ask):
+    """Ask until the answer takes no longer than it ever may: a machine that stands still may make one or two late, and
+    what hangs is late each time."""
+    for _ in range(3):
+        begun = time.monotonic()
+        answer = ask()
+        if time.monotonic() - begun < LONGEST_S:
+            return answer
+    raise AssertionError(f"three times in a row it took longer than {LONGEST_S} s")
+
+
 def check(answer, status, param):
-    assert answer.elapsed.total_seconds() < LONGEST_S
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     document = answer.json()
@@ -247,7 +257,8 @@ def check(answer, status, param):
 def test_body(gateway, path, body, status, param):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     with gateway.http() as http:
-        answer = http.post(path, content=raw, headers={"content-type": "application/json"})
+        typed = {"content-type": "application/json"}
+        answer = timely(lambda: http.post(path, content=raw, headers=typed))
     check(answer, status, param)
     assert gateway.row(answer.headers["x-request-id"])["status"] == status
 
@@ -302,12 +313,11 @@ def test_head_of_a_message(gateway, method, path, headers, status, said):
     with gateway.http() as http:
         content = json.dumps(OK).encode() if method == "POST" else b""
         typed = {"content-type": "application/json", **headers} if content else headers
-        answer = http.request(method, path, content=content, headers=typed)
+        answer = timely(lambda: http.request(method, path, content=content, headers=typed))
     assert answer.status_code == status, answer.text
     document = answer.json()
     assert (document["type"], document["error"]["type"]) == ("error", ANTHROPIC_TYPES[status])
     assert document["error"]["message"].startswith(said)
-    assert answer.elapsed.total_seconds() < LONGEST_S
 
 
 @pytest.mark.parametrize(("method", "path", "headers", "status", "param"), HEADS)
@@ -316,14 +326,14 @@ def test_head(gateway, method, path, headers, status, param):
         encoded = {name: value.encode("latin-1") for name, value in headers.items()}
         content = json.dumps(OK).encode() if method in ("POST", "PUT") else b""
         typed = {"content-type": b"application/json", **encoded} if content else encoded
-        answer = http.request(method, path, content=content, headers=typed)
+        answer = timely(lambda: http.request(method, path, content=content, headers=typed))
     check(answer, status, param)
 
 
 def exchange(gateway, *pieces):
     """Send raw bytes; return all that comes back, until it is one answer or the server closes."""
-    begun, received = time.monotonic(), b""
-    with socket.create_connection(("127.0.0.1", gateway.port), LONGEST_S) as connection:
+    received = b""
+    with socket.create_connection(("127.0.0.1", gateway.port), GUARD_S) as connection:
         # A body that is too large by its own word is refused before it has been sent.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for piece in pieces:
@@ -336,7 +346,7 @@ def exchange(gateway, *pieces):
                     break
         except TimeoutError:
             pass
-    return received, time.monotonic() - begun
+    return received
 
 
 def length(head):
@@ -372,12 +382,11 @@ RAW = [
 @pytest.mark.parametrize(("request_bytes", "status"), RAW, ids=range(len(RAW)))
 def test_raw(gateway, request_bytes, status):
     try:
-        answer, seconds = exchange(gateway, request_bytes)
+        answer = timely(lambda: exchange(gateway, request_bytes))
     except (BrokenPipeError, ConnectionResetError):
         pytest.fail("the connection was cut before an answer could be read")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status), answer[:300]
-    assert seconds < LONGEST_S
     assert json.loads(body)["error"]["message"]
 
 
