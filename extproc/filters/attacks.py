@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from audit.record import AuditLog, Member, Record
+from audit.record import AuditLog, Member
 from extproc.dialects.place import write_place
+from extproc.filters.audited import make_record
 from extproc.ports import FirewallMeter
-from extproc.request import Identity, Model, Request, Scalar
+from extproc.request import Request, Scalar
 from extproc.safety.injection.firewall import Verdict
 
 MOST_RULES = 8
@@ -46,20 +47,7 @@ class Told(msgspec.Struct, frozen=True):
     ) -> None:
         if self.audit is None:
             return
-        who = request.fact(Identity)
-        self.audit.write(
-            Record(
-                at_ms=round(self.clock() * 1000),
-                action=action,
-                actor=who.user or who.key_id,
-                object=request.fact(Model).name,
-                outcome=outcome,
-                tenant=who.tenant,
-                request_id=request.request_id,
-                settle_key=request.settle_key,
-                members=members,
-            )
-        )
+        self.audit.write(make_record(request, self.clock(), action, outcome, members))
 
 
 PAST = {"deny": "denied", "tag": "tagged", "strip": "stripped", "route": "routed"}

@@ -10,10 +10,11 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from audit.record import AuditLog, Member, Record
+from audit.record import AuditLog, Member
 from extproc.decision import Decision
 from extproc.dialects.texts import TangledError, Text
 from extproc.filter import Filter, OnFault
+from extproc.filters.audited import make_record
 from extproc.filters.texts import read_texts
 from extproc.request import Fact, Identity, Model, Operation, Prompt, Request
 from extproc.routing.chance import share
@@ -65,17 +66,7 @@ class AuditRequests(Filter):
         if self._wanted.content == "masked":
             members |= await self._content(request)
         self._audit.write(
-            Record(
-                at_ms=round(self._clock() * 1000),
-                action="request.received",
-                actor=who.user or who.key_id,
-                object=request.fact(Model).name,
-                outcome="passed",
-                tenant=who.tenant,
-                request_id=request.request_id,
-                settle_key=request.settle_key,
-                members=members,
-            )
+            make_record(request, self._clock(), "request.received", "passed", members)
         )
         return request
 

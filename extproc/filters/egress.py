@@ -14,12 +14,13 @@ from typing import ClassVar
 
 import msgspec
 
-from audit.record import AuditLog, Record
+from audit.record import AuditLog
 from extproc.decision import Decision, Deny
 from extproc.dialects.place import write_place
 from extproc.dialects.texts import TangledError, find_unreadable
 from extproc.errors import Reason
 from extproc.filter import Filter
+from extproc.filters.audited import make_record
 from extproc.filters.fallback import Others, hears_alike, may_move, may_repeat, switch
 from extproc.filters.pii import is_much, search_texts
 from extproc.filters.texts import read_texts
@@ -138,15 +139,11 @@ class Egress(Filter):
             return
         who, model = request.fact(Identity), request.fact(Model)
         self._audit.write(
-            Record(
-                at_ms=round(self._clock() * 1000),
-                action="egress.denied",
-                actor=who.user or who.key_id,
-                object=model.name,
-                outcome="denied",
-                tenant=who.tenant,
-                request_id=request.request_id,
-                settle_key=request.settle_key,
-                members={"pool": model.pool, "field": denied.param or "", "region": who.region},
+            make_record(
+                request,
+                self._clock(),
+                "egress.denied",
+                "denied",
+                {"pool": model.pool, "field": denied.param or "", "region": who.region},
             )
         )

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
-from audit.record import AuditLog, Record
+from audit.record import AuditLog
 from extproc.counting.counted import Counted
 from extproc.decision import Decision, Deny
 from extproc.dialects.ending import ending
 from extproc.dialects.texts import TangledError, Text, find_texts, find_unreadable
 from extproc.errors import PolicyError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
+from extproc.filters.audited import make_record
 from extproc.filters.pii import MUTE
 from extproc.filters.texts import read_texts
 from extproc.policy.models import Policy
@@ -94,18 +95,13 @@ class Teller:
         )
         if self._audit is None:
             return
-        who = request.fact(Identity)
         self._audit.write(
-            Record(
-                at_ms=round(self._clock() * 1000),
-                action=f"moderation.{said}",
-                actor=who.user or who.key_id,
-                object=request.fact(Model).name,
-                outcome=said,
-                tenant=who.tenant,
-                request_id=request.request_id,
-                settle_key=request.settle_key,
-                members={"rule": hit.rule, "category": hit.category, "where": where},
+            make_record(
+                request,
+                self._clock(),
+                f"moderation.{said}",
+                said,
+                {"rule": hit.rule, "category": hit.category, "where": where},
             )
         )
 

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import msgspec
 
-from audit.record import AuditLog, Record
+from audit.record import AuditLog
 from extproc.decision import Decision
 from extproc.dialects.body import Document
 from extproc.dialects.ending import ending
 from extproc.dialects.texts import TangledError, find_texts
 from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
+from extproc.filters.audited import make_record
 from extproc.filters.pii import MUTE
 from extproc.policy.models import Policy
 from extproc.ports import PiiMeter
@@ -96,18 +97,9 @@ class OutboundCheck(Filter):
         if self._audit is None or kind in told:
             return
         told.add(kind)
-        who = request.fact(Identity)
         self._audit.write(
-            Record(
-                at_ms=round(self._clock() * 1000),
-                action=f"outbound.{SAID[action]}",
-                actor=who.user or who.key_id,
-                object=request.fact(Model).name,
-                outcome=SAID[action],
-                tenant=who.tenant,
-                request_id=request.request_id,
-                settle_key=request.settle_key,
-                members={"type": kind},
+            make_record(
+                request, self._clock(), f"outbound.{SAID[action]}", SAID[action], {"type": kind}
             )
         )
 

@@ -20,6 +20,7 @@ from extproc.dialects.body import Document
 from extproc.dialects.texts import TangledError, Text, find_unreadable
 from extproc.errors import DetectorError, Reason
 from extproc.filter import AnswerMode, BodyTransform, Filter, OnFault
+from extproc.filters.audited import make_record
 from extproc.filters.texts import read_texts
 from extproc.ports import Detector, PiiMeter
 from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request, Scalar
@@ -192,18 +193,7 @@ class Pii(Filter):
     def _record(
         self, request: Request, action: str, outcome: str, members: Mapping[str, int]
     ) -> Record:
-        who = request.fact(Identity)
-        return Record(
-            at_ms=round(self._clock() * 1000),
-            action=action,
-            actor=who.user or who.key_id,
-            object=request.fact(Model).name,
-            outcome=outcome,
-            tenant=who.tenant,
-            request_id=request.request_id,
-            settle_key=request.settle_key,
-            members=members,
-        )
+        return make_record(request, self._clock(), action, outcome, members)
 
 
 async def search_texts(
