@@ -10,7 +10,7 @@
 
     action.py     decisions -> what Envoy is to do
     wire.py       that, in protobuf, for every way Envoy can be configured; protobuf.py below it
-    witness.py    Envoy's access log service -> Outcome
+    witness.py    Envoy's access log service -> Outcome; rereading.py finds what a dead worker was told
     server.py     ext_proc and access logs as gRPC services, health, drain; rpc/ is gRPC itself
     budget.py     how many request bytes a worker holds; stopwatch.py how long it took
 

@@ -43,9 +43,10 @@ from extproc.policy.status import StatusFile
 from extproc.policy.watch import Watch
 from extproc.policy.watching import static_members
 from extproc.policy.withdrawn import is_withdrawn
+from extproc.rereading import reread
 from extproc.routing.health import Watchdog
 from extproc.server import Server
-from extproc.settings import KNOWN_POOLS, Settings, SettingsError, inherited
+from extproc.settings import ACCESS_LOG, KNOWN_POOLS, Settings, SettingsError, inherited
 from extproc.stores.bans_memory import MemoryBans
 from extproc.stores.bans_redis import open_bans
 from extproc.stores.beside import Beside
@@ -189,6 +190,8 @@ class Worker:
             stopping.cancel()
         await self._server.start(self._settings.listen)
         log.info(Event.READY, listen=self._settings.listen, policy=self._begun.version)
+        pipeline = self._current.pipeline
+        access_log = self._settings.state / ACCESS_LOG
         watch = Watch(
             self._settings.policy,
             self._begun,
@@ -207,6 +210,7 @@ class Worker:
                 tasks.create_task(self._decisions.run()),
                 tasks.create_task(self._caching.keeper.run()),
                 tasks.create_task(self._audit.run()),
+                tasks.create_task(reread(access_log, time.time(), pipeline.settle_again)),
                 tasks.create_task(watch.run(self._settings.policy_poll_s)),
             )
             await stop.wait()

@@ -98,6 +98,10 @@ class Filter(Protocol):
         """
         return
 
+    async def settle_again(self, outcome: Outcome) -> None:  # noqa: ARG002 - a default
+        """Settle what may have been settled before: its end was perhaps told to a worker that died."""
+        return
+
     async def renew(self, outcome: Outcome) -> None:  # noqa: ARG002 - a default
         """Take note that a request still runs: told every ten seconds, by any worker."""
         return

@@ -34,6 +34,7 @@ class Pipeline:
         self._rewriting = [f for f in filters if overrides(f.transform, Filter.transform)]
         self._wishing = [f for f in filters if overrides(f.wish, Filter.wish)]
         self._settling = [f for f in reversed(filters) if overrides(f.settle, Filter.settle)]
+        self._resettling = [f for f in filters if overrides(f.settle_again, Filter.settle_again)]
         self._renewing = [f for f in filters if overrides(f.renew, Filter.renew)]
 
     async def judge_head(self, request: Request) -> Judged:
@@ -114,6 +115,11 @@ class Pipeline:
         """Settle every filter, last first; a fault in one spares the others."""
         for each in self._settling:
             await self._spare(each, each.settle(outcome), outcome)
+
+    async def settle_again(self, outcome: Outcome) -> None:
+        """Tell every filter that may hear of an end twice."""
+        for each in self._resettling:
+            await self._spare(each, each.settle_again(outcome), outcome)
 
     async def renew(self, outcome: Outcome) -> None:
         """Tell every filter that wants to know that a request still runs."""

@@ -18,6 +18,8 @@ class SettingsError(HeadgateError):
 POLL_INTERVAL_S = 0.5
 """How often the policy's files are looked at. Reading a few small files twice a second costs nothing
 measurable, and unlike inotify it works for ConfigMaps, whose files are links that Kubernetes swaps."""
+ACCESS_LOG = "log/access.jsonl"
+"""Below the state directory: what Envoy writes down of each request."""
 KNOWN_POOLS = "run/pools.json"
 """Below the state directory: which pools Envoy knows (`extproc/stores/known_pools.py`)."""
 

@@ -1,8 +1,9 @@
 """Envoy's access log service -> `Outcome`: the fast word on how a request ended.
 
-Fast, not exact: entries on their way are lost when a worker dies. It serves what wants to know
-within milliseconds (endpoint health now, reservations later). What must be exact reads the JSON
-access log (`ledger/`). Envoy sends entries unbuffered; all of one Envoy thread come to one worker.
+Fast, not exact: entries on their way are lost when a worker dies (`rereading.py` looks for them). It
+serves what wants to know within milliseconds: how endpoints do, what is free again. What must be exact
+reads the JSON access log (`ledger/`). Envoy sends entries unbuffered; all of one Envoy thread come to
+one worker.
 """
 
 import asyncio

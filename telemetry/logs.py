@@ -90,6 +90,11 @@ class Event(StrEnum):
 
     MODERATED = "moderated"
     """A rule has something against a request or an answer: which, and what was done."""
+    ENDS_REREAD = "ends_reread"
+    """Requests that ended shortly before this worker started were settled once more: the one before it may
+    have died with the news."""
+    ENDS_NOT_REREAD = "ends_not_reread"
+    """They could not be read: their places may stay taken until leases are over."""
     FILTER_FAULT = "filter_fault"
     """A filter raised; its policy `on_fault` says what became of the request."""
     SETTLE_FAULT = "settle_fault"

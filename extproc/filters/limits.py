@@ -2,7 +2,7 @@
 
     decide   reserve what the request is expected to use
     renew    it still runs: keep its places in semaphores
-    settle   put what it has used in place of what was reserved
+    settle   put what it has used in place of what was reserved; the counters know what they have heard
 
 Any worker may settle, under any policy: the counters know what a settle key has reserved. A request
 that a later filter refuses is settled as well, with nothing used.
@@ -196,6 +196,9 @@ class Limits(Filter):
         if known.get("sliced"):
             slices = Slices(self._counters, key, LEASE_S)
             await slices.give_back(used.completion_tokens if used else 0)
+
+    async def settle_again(self, outcome: Outcome) -> None:
+        await self.settle(outcome)
 
 
 def is_semaphore(standing: Standing) -> bool:

@@ -148,3 +148,23 @@ async def test_who_waits_in_a_killed_worker_holds_nobody_up(own):
     assert set(found) == {200, 503}
     assert min(found.values()) >= 10
     wait_for(lambda: len(own.worker_pids()) == 2 and victim not in own.worker_pids())
+
+
+async def test_places_of_those_whose_end_nobody_heard_are_free_again(own):
+    """Workers that stand still hear nothing; killed, they never will."""
+    workers = own.worker_pids()
+    async with client_of(own) as client:
+        before = len(own.rows())
+        async with holding(own, CHAT, ask(), 10):
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)
+        await asyncio.to_thread(wait_for, lambda: len(own.rows()) == before + 10, what="ten ends")
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(wait_for, lambda: not {*workers} & {*own.worker_pids()})
+        # Envoy may not know yet that they are back.
+        while (await client.get("/v1/models")).status_code != 200:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.1)
+        answers = await asyncio.gather(*(client.post(CHAT, json=ask()) for _ in range(10)))
+    assert statuses(answers) == {200: 10}
+    assert max(map(waited_ms, answers)) < 10_000, "a lease is 35 s, and who waits gives up after 25"

@@ -319,6 +319,21 @@ async def test_settle_goes_backwards_and_a_fault_spares_the_others(caplog):
     assert (record.message, record.filter, record.settle_key) == ("settle_fault", "b", "k9")
 
 
+async def test_only_who_may_hear_of_an_end_twice_is_told_again():
+    class Twice(Step):
+        async def settle_again(self, outcome):
+            await self.settle(outcome)
+
+    seen = []
+    pipeline, meter = build(
+        Step("a", seen=seen),
+        Twice("b", seen=seen, outcome=ValueError("x")),
+        Twice("c", seen=seen),
+    )
+    await pipeline.settle_again(Outcome({"settle_key": "k9"}, 200, 1, ()))
+    assert (seen, meter.faults) == (["b", "c"], {"b": 1})
+
+
 async def test_settle_of_a_request_no_filter_saw(caplog):
     pipeline, _ = build(Step("a", outcome=KeyError("x")))
     await pipeline.settle(Outcome({}, 400, 0, ()))

@@ -103,6 +103,17 @@ async def test_what_is_expected_is_reserved_and_what_was_used_is_kept():
     assert [s.state for s in desk.meter.settlements] == ["settled", "repeated"]
 
 
+async def test_an_end_that_was_told_to_nobody_is_settled_when_it_is_told_again():
+    desk = Desk(TPM, SLOTS)
+    request = await desk.filter.decide(desk.request())
+    witness = {**request.witness(), "settle_key": request.settle_key}
+    used = {"prompt_tokens": 90, "completion_tokens": 10}
+    for _ in range(2):
+        await desk.filter.settle_again(Outcome(witness, 200, 1, (), used))
+        assert await desk.left() == [900, 2]
+    assert [s.state for s in desk.meter.settlements] == ["settled", "repeated"]
+
+
 async def test_all_or_none():
     desk = Desk(TPM, SLOTS)
     held = [await desk.filter.decide(desk.request()) for _ in range(2)]
