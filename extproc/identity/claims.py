@@ -106,6 +106,8 @@ class Issuer:
     tenant: str = ""
     """Of an issuer that serves one tenant only."""
     models: frozenset[str] = frozenset({"*"})
+    groups: frozenset[str] = frozenset({"*"})
+    """Those that its tokens may name."""
     by_envoy: bool = False
     """Its tokens are verified by Envoy's jwt_authn, which hands us their claims."""
 
@@ -147,9 +149,16 @@ class Issuer:
             project=project,
             user=user,
             models=self.models,
-            groups=frozenset(texts(find_claim(claims, names.groups))) if names.groups else NONE,
+            groups=self._read_groups(claims),
             region=region or known.region,
         )
+
+    def _read_groups(self, claims: Claims) -> frozenset[str]:
+        """Groups mean the same whoever names them, so not every issuer may name all of them."""
+        if not self.names.groups:
+            return NONE
+        named = frozenset(texts(find_claim(claims, self.names.groups)))
+        return named if "*" in self.groups else named & self.groups
 
 
 NONE: frozenset[str] = frozenset()

@@ -80,11 +80,21 @@ class IssuerPolicy(Strict):
     claims: ClaimMapping = ClaimMapping()
     tenant: Word | None = None  # for issuers of one tenant, in place of claims.tenant
     models: tuple[Name | Literal["*"], ...] = ("*",)
+    groups: tuple[Word | Literal["*"], ...] = (
+        "*",
+    )  # what claims.groups may name; others are ignored
 
     @model_validator(mode="after")
     def check_tenant(self) -> Self:
         if (self.tenant is None) == (self.claims.tenant is None):
             raise ValueError("give exactly one of tenant and claims.tenant")
+        return self
+
+    @model_validator(mode="after")
+    def check_groups(self) -> Self:
+        """What has no effect is a mistake."""
+        if self.groups != ("*",) and self.claims.groups is None:
+            raise ValueError("groups needs claims.groups, where a token names them")
         return self
 
     @model_validator(mode="after")

@@ -76,6 +76,7 @@ def issuer(given: IssuerPolicy) -> Issuer:
         ),
         tenant=given.tenant or "",
         models=frozenset(given.models),
+        groups=frozenset(given.groups),
         by_envoy=given.verified_by == "envoy",
     )
 

@@ -121,7 +121,8 @@ def join_issuers(before: IssuerPolicy, now: IssuerPolicy) -> IssuerPolicy | None
     if who[0] != who[1] or not audiences:
         return None
     # The other way round, so that whatever depends on `verified_by` comes from one and the same.
-    return now.model_copy(update={"models": before.models, "audiences": audiences})
+    rights = {"models": before.models, "groups": before.groups}
+    return now.model_copy(update={**rights, "audiences": audiences})
 
 
 def join_services(before: ServicePolicy, now: ServicePolicy) -> ServicePolicy:

@@ -49,7 +49,7 @@ def policy(issuer, slow, away):
             {**trust, "name": "sso", "issuer": issuer.issuer,
              "jwks": {"url": issuer.jwks_url, "refresh_s": 1}},
             {**trust, "name": "hourly", "issuer": slow.issuer,
-             "jwks": {"url": slow.jwks_url, "refresh_s": 3600}},
+             "jwks": {"url": slow.jwks_url, "refresh_s": 3600}, "groups": ["interns"]},
             {**trust, "name": "away", "issuer": "https://away.example",
              "jwks": {"url": f"http://127.0.0.1:{away}/certs"}},
             {"name": "istio", "issuer": ENVOYS, "audiences": ["headgate"], "verified_by": "envoy",
@@ -265,6 +265,12 @@ def test_groups_open_models(own, issuer, roles, expected):
     status, code, row = ask(own, token, model="guarded")
     assert (status, code) == expected
     assert row["tenant"] == "acme"
+
+
+def test_an_issuer_opens_models_by_its_own_groups_only(own, hourly):
+    token = hourly.token(realm_access={"roles": ["engineers", "interns"]})
+    assert ask(own, token)[0] == 200
+    assert ask(own, token, model="guarded")[:2] == (403, "model_forbidden")
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,9 @@ def test_a_token_need_not_say_when_it_was_issued():
 NAMES = ClaimNames("tenant", "project", "sub", "groups", "zoneinfo")
 
 
-def identify(claims, names=NAMES, fixed=""):
-    issuer = Issuer("sso", "i", frozenset(), names=names, tenant=fixed, models=frozenset({"m"}))
+def identify(claims, names=NAMES, fixed="", **trust):
+    models = frozenset({"m"})
+    issuer = Issuer("sso", "i", frozenset(), names=names, tenant=fixed, models=models, **trust)
     return issuer.identify(claims, TENANTS)
 
 
@@ -189,6 +190,21 @@ def test_an_issuer_of_one_tenant_asks_no_claim_for_it():
 )
 def test_groups_are_texts_and_never_cut(groups, found):
     assert identify({"tenant": "acme", "groups": groups}).groups == found
+
+
+@pytest.mark.parametrize(
+    ("allowed", "found"),
+    [
+        ({"*"}, {"a", "b"}),
+        ({"b", "c"}, {"b"}),
+        ({"B"}, set()),
+        (set(), set()),
+        ({"c", "*"}, {"a", "b"}),
+    ],
+)
+def test_an_issuer_may_name_the_groups_it_is_allowed_and_others_are_ignored(allowed, found):
+    claims = {"tenant": "acme", "groups": ["a", "b"]}
+    assert identify(claims, groups=frozenset(allowed)).groups == found
 
 
 @pytest.mark.parametrize("name", ["sub", "zoneinfo"])

@@ -39,6 +39,7 @@ def test_issuers(changed):
         ({"jwks": FILE, "leeway_s": 301}, "leeway_s"),
         ({"jwks": FILE, "claims": {"tenant": "t"}}, "exactly one of tenant and claims.tenant"),
         ({"jwks": FILE, "tenant": None}, "exactly one of tenant and claims.tenant"),
+        ({"jwks": FILE, "groups": ["staff"]}, "groups needs claims.groups"),
         ({"jwks": {**FILE, "url": "https://sso"}}, "exactly one of url and file"),
         ({"jwks": {"file": "jwks.json"}}, "the whole path"),
         ({"jwks": {"url": "ftp://sso"}}, "url"),

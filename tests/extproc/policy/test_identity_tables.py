@@ -44,6 +44,7 @@ issuers:
     leeway_s: 5
     claims: {{tenant: org, project: proj, user: email, groups: realm.roles, region: zone}}
     models: [llama]
+    groups: [staff]
   - {{name: istio, issuer: https://sso/istio, audiences: [x], verified_by: envoy, tenant: globex}}
 pools: [{{name: p, endpoints: ["127.0.0.1:8000"]}}]
 models: [{{name: llama, pool: p}}]
@@ -96,6 +97,7 @@ def test_everything_an_issuer_says(policy):
     names = sso.names
     assert (names.tenant, names.project, names.user) == ("org", "proj", "email")
     assert (names.groups, names.region) == ("realm.roles", "zone")
+    assert (sso.groups, istio.groups) == ({"staff"}, {"*"})
     assert (istio.by_envoy, istio.tenant, istio.names.tenant) == (True, "globex", "")
 
 

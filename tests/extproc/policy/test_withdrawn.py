@@ -51,6 +51,7 @@ ACME = {"name": "acme", "projects": ["red", "blue"]}
 GLOBEX = {"name": "globex"}
 UNTIL = "2026-01-01T00:00:00Z"
 RETIRING = [{"digest": digest("headgate", "sk-k"), "until": UNTIL}]
+GROUPS = {"claims": {"tenant": "org", "groups": "roles"}}
 ENVOYS = {name: given for name, given in issuer(verified_by="envoy").items() if name != "jwks"}
 
 
@@ -149,6 +150,11 @@ ENVOYS = {name: given for name, given in issuer(verified_by="envoy").items() if 
             {"issuers": [issuer(audiences=["llm", "old"], models=[])]},
             {"issuers": [issuer(audiences=["new", "llm"])]},
             {"issuers": [issuer(audiences=["llm"], models=[])]},
+        ),
+        (
+            {"issuers": [issuer(**GROUPS, groups=["staff", "finance"])]},
+            {"issuers": [issuer(**GROUPS, leeway_s=0)]},
+            {"issuers": [issuer(**GROUPS, leeway_s=0, groups=["staff", "finance"])]},
         ),
         *(
             ({"issuers": [issuer()]}, {"issuers": [issuer(**changed)]}, {})
@@ -289,7 +295,7 @@ def test_each_member_belongs_to_one_side():
     assert set(IssuerPolicy.model_fields) == {
         *("name", "claims", "tenant"),
         *("issuer", "audiences", "verified_by", "jwks", "algorithms", "leeway_s"),
-        "models",
+        *("groups", "models"),
     }
     assert set(ServicePolicy.model_fields) == {"name", "token", "tenants", "groups"}
 
