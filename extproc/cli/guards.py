@@ -21,6 +21,7 @@ from extproc.cli.limits import (
     RedisFlag,
     StateFlag,
     ask_store,
+    check_state,
     leave,
     urls,
 )
@@ -65,6 +66,7 @@ def ban(
 ) -> None:
     """Refuse all requests of a client from now on, for so long; whatever ban there was ends then."""
     case, length_s = Case(read(subject), why=BY_HAND), read_length_s(length)
+    check_state(state, redis)
     with noted(state) as record:
         made = ask(state, redis, lambda bans: bans.put(case, length_s))
         record.tell("ban.made", case.subject, for_s=length_s)
@@ -89,6 +91,7 @@ def lift(
     async def end(bans: Bans) -> list[Barred]:
         return [barred for barred in Barred if await bans.lift(Case(whom, barred))]
 
+    check_state(state, redis)
     with noted(state) as record:
         ended = ask(state, redis, end)
         record.tell("ban.lifted", whom, lifted=", ".join(barred.value for barred in ended))

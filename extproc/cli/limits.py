@@ -87,6 +87,7 @@ def reset(
 ) -> None:
     """Forget what is taken of a limit. What runs now is settled all the same, and counts then."""
     whose = "everybody" if scope is None else scope or "all together"
+    check_state(state, redis)
     if not yes:
         typer.confirm(f"Forget what {whose} has taken of {name}?", abort=True)
 
@@ -143,6 +144,13 @@ async def stand(
 def ask(state: Path, redis: str | None, question: Callable[[Counters], Awaitable[T]]) -> T:
     store = open_servers(urls(state, redis), PATIENCE_S)
     return ask_store(store, question, "the counters do not answer")
+
+
+def check_state(state: Path, redis: str | None) -> None:
+    """Leave with one line where no gateway has ever been: to record a change must not make a directory of a
+    mistyped name. With `redis` the gateway may be elsewhere."""
+    if redis is None and not state.is_dir():
+        leave(f"there is no state directory {state}: name it with --state")
 
 
 def urls(state: Path, redis: str | None) -> Sequence[str]:

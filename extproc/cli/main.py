@@ -4,6 +4,8 @@ import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -69,7 +71,18 @@ def open_group(groups: dict[str, typer.Typer], name: str) -> typer.Typer:
     return groups[name]
 
 
-def headgate() -> None:
+def tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"headgate {version('headgate')}")
+        raise typer.Exit
+
+
+def headgate(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
     """Headgate: an LLM inference gateway for many tenants, on Envoy."""
 
 

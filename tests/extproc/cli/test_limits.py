@@ -2,7 +2,10 @@
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from extproc.cli.guards import app as guards
+from extproc.cli.limits import app as limits
 from extproc.cli.limits import find_limits
 from extproc.policy.status import StatusFile
 
@@ -28,3 +31,18 @@ def test_of_a_policy_that_was_named_only_the_mistake_is_told(state, capsys):
     with pytest.raises(typer.Exit):
         find_limits(state, [state / "policy"])
     assert "earlier" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        (limits, ["reset", "calls", "--yes"]),
+        (guards, ["ban", "key:bot"]),
+        (guards, ["lift", "key:bot"]),
+    ],
+)
+def test_a_mistyped_state_directory_is_not_made(app, words, tmp_path):
+    mistyped = tmp_path / "stat"
+    done = CliRunner().invoke(app, [*words, "--state", str(mistyped)])
+    assert (done.exit_code, mistyped.exists()) == (1, False)
+    assert done.stderr == f"there is no state directory {mistyped}: name it with --state\n"

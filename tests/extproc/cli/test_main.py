@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
@@ -41,6 +42,11 @@ def test_each_command_says_what_it_is_alone_and_among_all(name):
     assert f"headgate {name}" in alone.output
     whole = CliRunner().invoke(build(COMMANDS), ["--help"])
     assert words[0] in whole.output
+
+
+def test_it_says_which_it_is():
+    done = CliRunner().invoke(build([]), ["--version"])
+    assert (done.exit_code, done.output) == (0, f"headgate {version('headgate')}\n")
 
 
 def test_reports_import_neither_a_policy_nor_parquet():
