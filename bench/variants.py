@@ -13,7 +13,8 @@ EXT_PROC = "headgate.ext_proc"
 LUA = "headgate.answer"
 JSON_LOG = "envoy.access_loggers.file"
 GRPC_LOG = "envoy.access_loggers.http_grpc"
-WORKERS = "workers"
+WORKERS, THEIR_LOGS = "workers", "access_logs"
+"""The two clusters that lead to workers."""
 
 POOL_HEADER = "x-headgate-pool"
 BENCH_POOL_HEADER = "x-bench-pool"
@@ -45,12 +46,12 @@ class Variant:
 BARE = Variant(
     "bare",
     "bare Envoy: the listener and the pools",
-    frozenset({EXT_PROC, GRPC_LOG, WORKERS, JSON_LOG, LUA}),
+    frozenset({EXT_PROC, GRPC_LOG, WORKERS, THEIR_LOGS, JSON_LOG, LUA}),
 )
 LOGGED = Variant(
     "logged",
     "bare Envoy + JSON access log + Lua usage filter",
-    frozenset({EXT_PROC, GRPC_LOG, WORKERS}),
+    frozenset({EXT_PROC, GRPC_LOG, WORKERS, THEIR_LOGS}),
 )
 ECHO = Variant("echo", "Envoy + echo ext_proc on grpc.aio, same modes and logs", worker="echo")
 FLOOR = Variant("floor", "the same, the echo on Headgate's own gRPC", worker="floor")

@@ -137,6 +137,9 @@ class Timeouts:
     """How far Headgate may stretch decision_ms for one request, to let it wait in a queue."""
     worker_connect_ms: int = 250
     """A unix socket connects at once or never."""
+    worker_silent_ms: int = 2000
+    """Between Envoy's ping on an access log stream and a worker's answer. A machine may stand still for a
+    moment; a worker that hangs keeps what is told to it to itself."""
     engine_connect_ms: int = 1000
     """One lost SYN is sent again after 1 s; an engine that takes longer is not the one to pick."""
     engine_keepalive_s: float = 4

@@ -15,9 +15,13 @@ MOST_BYTES = 4 * 1024 * 1024
 """Longest text that is read. vLLM's has 50 kB for each engine behind one server."""
 MOST_LINES = 50_000
 """Bounds time and memory whatever the lines are: 15 ms."""
-MOST = 2.0**53
-"""Above this no count is exact, and none is meant: such a value is ignored, as is one below 0, an
-infinity or NaN."""
+MOST = 2.0**47
+"""Above this no count is meant, and 50 000 of them would not fit into the 64 bits that workers are told
+them in: such a value is ignored, as is one below 0, an infinity or NaN."""
+MOST_BUCKETS = 256
+"""Of one histogram. vLLM's have about 20; all of them are told to every worker at each look."""
+MOST_HEAD_BYTES = 1024
+"""Longest beginning of a sample that is remembered; what has a hundred adapters in it is read anew."""
 
 SAMPLE = re.compile(rb'[^{]*\{((?:[^"}]|"(?:[^"\\]|\\.)*+")*+)\}\s*(\S+)')
 """A sample with labels: these, and its value. Braces and quotes may stand in the values of labels."""
@@ -43,7 +47,8 @@ class Sample:
 
     def labels(self) -> Mapping[str, str]:
         """About 1 us for each label, 0.3 us for all when they were read before."""
-        return read_labels(self.line.rpartition(b" ")[0])
+        head = self.line.rpartition(b" ")[0]
+        return remember_labels(head) if len(head) <= MOST_HEAD_BYTES else read_labels(head)
 
 
 class Exposition:
@@ -90,10 +95,16 @@ class Exposition:
         return Total(self.sum(name + b"_sum"), self.sum(name + b"_count"))
 
     def buckets(self, name: bytes) -> tuple[tuple[float, float], ...]:
-        """Read a histogram's buckets, less the infinite one, which is its count."""
+        """Read a histogram's buckets, less the infinite one, which is its count.
+
+        Raises:
+            UnreadableError: There are too many.
+        """
         added: dict[float, float] = {}
         for bound, sample in self._bounds(name + b"_bucket"):
             added[bound] = added.get(bound, 0.0) + sample.value
+        if len(added) > MOST_BUCKETS:
+            raise UnreadableError(f"{name.decode()} has more than {MOST_BUCKETS} buckets")
         return tuple(sorted(added.items()))
 
     def _bounds(self, name: bytes) -> Iterator[tuple[float, Sample]]:
@@ -135,9 +146,13 @@ def read_value(line: bytes, name: bytes) -> float | None:
 
 
 @lru_cache(maxsize=16_384)
+def remember_labels(head: bytes) -> Mapping[str, str]:
+    """Read labels once: they are the same at every look, and at every engine of a pool."""
+    return read_labels(head)
+
+
 def read_labels(head: bytes) -> Mapping[str, str]:
-    """Read the labels of a sample, given without its value. Remembered, because they are the same at
-    every look, and at every engine of a pool."""
+    """Read the labels of a sample, given without its value."""
     matched = SAMPLE.match(head + b" 0")
     return {
         name.decode(): ESCAPE.sub(unescape, value).decode("utf-8", "replace")

@@ -154,14 +154,16 @@ class RateLearner:
     def _learn_queue(self, last: Load, load: Load, passed_s: float) -> dict[str, float]:
         """How fast a queue gets shorter, and at how many running requests it begins."""
         news: dict[str, float] = {}
+        most = self._rates.most_running
+        if most is not None and load.running > most:
+            news["most_running"] = load.running  # it was no limit: a long prompt held the others up
         if not (load.waiting and last.waiting):
             self._stuck_s = 0.0
             return news
         begun = max(load.ttft_s.count - last.ttft_s.count, 0.0)
         news["drain_per_s"] = blend(self._rates.drain_per_s, begun / passed_s, passed_s)
         self._stuck_s = self._stuck_s + passed_s if load.running <= last.running else 0.0
-        most = self._rates.most_running
-        if (most is not None and load.running > most) or self._stuck_s >= STUCK_S:
+        if self._stuck_s >= STUCK_S:
             news["most_running"] = load.running
         return news
 

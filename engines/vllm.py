@@ -35,6 +35,10 @@ NAMES = (
     *(*histogram(TTFT_S), TTFT_S + b"_bucket"),
 )
 
+MOST_LETTERS = 4096
+"""Of a list of adapters, some hundred of them; the rest is left out. Workers are told the looks at
+`hub.AT_ONCE` engines in one message, which must not get too long whatever engines say."""
+
 
 def read_load(text: bytes) -> Load:
     """Read the metrics. 0.25 ms for one engine's 51 kB, 0.5 for two. Raises: UnreadableError."""
@@ -76,7 +80,8 @@ def read_adapters(samples: Sequence[Sample]) -> Adapters:
 
 
 def names(listed: str | None) -> tuple[str, ...]:
-    return tuple(name for name in (listed or "").split(",") if name)
+    whole_ones = f"{listed or ''},"[: MOST_LETTERS + 1].split(",")[:-1]
+    return tuple(name for name in whole_ones if name)
 
 
 VLLM = Engine(

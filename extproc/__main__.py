@@ -18,6 +18,7 @@ from audit.journal import AuditJournal
 from extproc.budget import ByteBudget
 from extproc.cache.base import Answers
 from extproc.counting.lasting import Lasting
+from extproc.decision import Outcome
 from extproc.ejections import Ejections
 from extproc.enginesview import EnginesView
 from extproc.errors import PolicyError
@@ -43,7 +44,7 @@ from extproc.policy.status import StatusFile
 from extproc.policy.watch import Watch
 from extproc.policy.watching import static_members
 from extproc.policy.withdrawn import is_withdrawn
-from extproc.rereading import reread
+from extproc.rereading import Rereading
 from extproc.routing.health import Watchdog
 from extproc.server import Server
 from extproc.settings import ACCESS_LOG, KNOWN_POOLS, Settings, SettingsError, inherited
@@ -90,7 +91,7 @@ class Worker:
         self._watchdog = Watchdog()
         self._view = EnginesView(
             self._watchdog,
-            lambda pool, count: metrics.endpoints_healthy.set(count, pool),
+            metrics.endpoints_healthy,
             metrics.looks_stale.set,
         )
         self._decisions = DecisionFiles(
@@ -141,7 +142,8 @@ class Worker:
         )
         self._current = CurrentPipeline(self._assemble(self._begun))
         self._budget = ByteBudget(settings.max_held_bytes)
-        self._server = Server(self._current, self._budget, self._meter)
+        self._rereading = Rereading(settings.state / ACCESS_LOG, self._settle_again)
+        self._server = Server(self._current, self._budget, self._meter, heard=self._rereading.ask)
 
     def _assemble(self, policy: Policy) -> Pipeline:
         self._caching.answers.most_bytes = policy.cache.most_bytes
@@ -167,6 +169,9 @@ class Worker:
         self._meter.metrics.policy_reloads.add("rejected")
         self._status.reject(error, version)
 
+    async def _settle_again(self, outcome: Outcome) -> None:
+        await self._current.pipeline.settle_again(outcome)
+
     async def _tell_level(self) -> None:
         """Tell the level of held bytes once a second: at each request it would cost 2 us. And what
         there is to tell of engines."""
@@ -190,8 +195,7 @@ class Worker:
             stopping.cancel()
         await self._server.start(self._settings.listen)
         log.info(Event.READY, listen=self._settings.listen, policy=self._begun.version)
-        pipeline = self._current.pipeline
-        access_log = self._settings.state / ACCESS_LOG
+        self._rereading.ask()
         watch = Watch(
             self._settings.policy,
             self._begun,
@@ -210,7 +214,7 @@ class Worker:
                 tasks.create_task(self._decisions.run()),
                 tasks.create_task(self._caching.keeper.run()),
                 tasks.create_task(self._audit.run()),
-                tasks.create_task(reread(access_log, time.time(), pipeline.settle_again)),
+                tasks.create_task(self._rereading.run()),
                 tasks.create_task(watch.run(self._settings.policy_poll_s)),
             )
             await stop.wait()

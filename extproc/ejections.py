@@ -1,7 +1,7 @@
 """Tells people and Prometheus what the watchdog has found: the edge of `routing/health.py`."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from extproc.policy.status import Ailing
@@ -18,6 +18,7 @@ class Levels(Protocol):
     """Takes a number, by label values."""
 
     def set(self, value: float, *values: str) -> None: ...
+    def forget(self, *values: str) -> None: ...
 
 
 class Counts(Protocol):
@@ -33,9 +34,15 @@ class Ejections:
         """`states` has the labels pool and state, `ejections` pool and reason."""
         self._states = states
         self._ejections = ejections
+        self._told: Sequence[str] = ()
+        """The pools of the last time."""
 
-    def tell(self, watchdog: Watchdog, pools: Iterable[str], now_s: float) -> Ailing:
+    def tell(self, watchdog: Watchdog, pools: Sequence[str], now_s: float) -> Ailing:
         """Tell all that is new; return the endpoints that something speaks against."""
+        for gone in set(self._told).difference(pools):
+            for condition in CONDITIONS:
+                self._states.forget(gone, condition)
+        self._told = pools
         ailing = dict[str, dict[str, tuple[Condition, tuple[str, ...]]]]()
         for pool in pools:
             states = watchdog.states(pool, now_s)

@@ -6,10 +6,13 @@ when it goes away, what was known last stays, and ages.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from time import monotonic
+
+from msgspec import structs
 
 from engines.load import Load
 from engines.watch import hub, messages
@@ -24,7 +27,9 @@ from engines.watch.messages import (
     Picked,
     Running,
     Stored,
+    Used,
 )
+from extproc.ejections import Levels
 from extproc.routing.candidate import Candidate
 from extproc.routing.condition import Condition
 from extproc.routing.health import Watchdog
@@ -37,6 +42,8 @@ TICK_S = 1.0
 """How often leases are looked at, warmth is worked out anew, and counts are told."""
 STALE_S = 1.5
 """Seven looks should have come by then; of an engine without metrics, one."""
+MOST_UNTOLD = 10_000
+"""Ends kept while the watch process is away: it is back within a second or two, and a lease is 35 s."""
 
 log = EventLog(__name__)
 
@@ -47,14 +54,16 @@ class EnginesView:
     def __init__(
         self,
         watchdog: Watchdog | None = None,
-        tell: Callable[[str, int], None] = lambda _pool, _count: None,
+        healthy: Levels | None = None,
         tell_stale: Callable[[int], None] = lambda _count: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`tell` hears how many endpoints of a pool may be picked, `tell_stale` of how many nothing new
-        is heard; both once a second."""
+        """`healthy` hears how many endpoints of a pool may be picked, by its name, `tell_stale` of how
+        many nothing new is heard; both once a second."""
         self._watchdog = watchdog or Watchdog()
-        self._tell = tell
+        self._healthy = healthy
+        self._told: Collection[str] = ()
+        """The pools that it has heard of the last time."""
         self._tell_stale = tell_stale
         self._clock = clock
         self._pools = Pools()
@@ -67,6 +76,9 @@ class EnginesView:
         self._failing: set[str] = set()
         """Those whose last look found no answer."""
         self._link: Link | None = None
+        self._untold = deque[Ended](maxlen=MOST_UNTOLD)
+        self._hear_end: Callable[[Ended], None] = lambda _ended: None
+        self._hear_used: Callable[[Used], None] = lambda _used: None
         self._was_up = False
         self._is_stale = False
 
@@ -106,7 +118,18 @@ class EnginesView:
 
     def ended(self, ended: Ended) -> None:
         self._uncount(ended)
-        self._send(ended)
+        if not self._send(ended):
+            self._untold.append(ended)
+
+    def tell_ends(self, hear: Callable[[Ended], None]) -> None:
+        self._hear_end = hear
+
+    def used(self, used: Used) -> None:
+        self._hear_used(used)
+        self._send(used)
+
+    def tell_used(self, hear: Callable[[Used], None]) -> None:
+        self._hear_used = hear
 
     def running(self, key: str) -> None:
         self._flights.renew(key, self._clock())
@@ -122,6 +145,8 @@ class EnginesView:
                 self._count(message)
             case Ended():
                 self._uncount(message)
+            case Used():
+                self._hear_used(message)
             case Running(key):
                 self._flights.renew(key, self._clock())
             case Stored():
@@ -153,9 +178,14 @@ class EnginesView:
         self._judge_age(now)
 
     def _tell_healthy(self) -> None:
-        now = self._clock()
-        for name, pool in self._pools.current.items():
-            self._tell(name, len(self._watchdog.keep(name, pool.ready, now)))
+        if self._healthy is None:
+            return
+        now, current = self._clock(), self._pools.current
+        for gone in set(self._told).difference(current):
+            self._healthy.forget(gone)
+        self._told = tuple(current)
+        for name, pool in current.items():
+            self._healthy.set(len(self._watchdog.keep(name, pool.ready, now)), name)
 
     def _judge_age(self, now_s: float) -> None:
         """Tell of how many that answered nothing new is heard. Where nobody ever watched, nobody is
@@ -170,15 +200,23 @@ class EnginesView:
             log.warning(Event.LOOKS_STALE if stale else Event.LOOKS_FRESH, endpoints=stale)
 
     def _linked(self, up: bool) -> None:
-        """A hub that was started again knows nothing of what is under way; it ignores what it knows."""
+        """A hub that was started again knows nothing of what is under way; it ignores what it knows.
+        Others count on what has ended meanwhile."""
         if up:
             self._was_up = True
             for picked in self._flights:
                 self._send(picked)
+            for ended in self._untold:
+                # Not how it ended: that was then, and breakers judge by when they hear.
+                self._send(structs.replace(ended, status=0, attempts=0, failed=()))
+            self._untold.clear()
 
-    def _send(self, message: Picked | Ended | Running) -> None:
-        if self._link is not None and self._link.is_up:
-            self._link.send(frame(message))
+    def _send(self, message: Picked | Ended | Used | Running) -> bool:
+        """Tell the others; whether there is anybody to tell."""
+        if self._link is None or not self._link.is_up:
+            return False
+        self._link.send(frame(message))
+        return True
 
     def _follow(self, left: Collection[str]) -> None:
         """The candidates may be others: forget what was known of those that have left."""
@@ -238,6 +276,7 @@ class EnginesView:
         for failed in ended.failed:
             self._suspects.failed(failed, now)
         self._watchdog.ended(ended, now)
+        self._hear_end(ended)
 
     def _recount(self, endpoint: str) -> None:
         tally = self._flights.tally(endpoint)

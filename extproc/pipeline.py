@@ -142,7 +142,11 @@ async def pass_whole(body: bytes, transforms: Sequence[BodyTransform]) -> bytes:
         while transform.waits:
             await transform.wait()
             data += transform.feed(b"")
-        body = data + transform.finish()
+        data += transform.finish()
+        while transform.waits:
+            await transform.wait()
+            data += transform.finish()
+        body = data
     return body
 
 

@@ -1,10 +1,10 @@
 """What is outside, as the inside sees it. `stores/` and `telemetry` implement these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from engines.watch.messages import Ended, Picked
+from engines.watch.messages import Ended, Picked, Used
 from extproc.conditions import Known
 from extproc.limits.base import Charge, Settlement, Verdict
 from extproc.request import Request
@@ -135,6 +135,18 @@ class EngineView(Protocol):
 
     def ended(self, ended: Ended) -> None:
         """Count on it no longer, learn from its failures, and tell the others."""
+        ...
+
+    def tell_ends(self, hear: Callable[[Ended], None]) -> None:
+        """Tell of every end that any worker of this host is told of: from now on to this one alone."""
+        ...
+
+    def used(self, used: Used) -> None:
+        """Tell what an engine has counted, here and to the other workers of this host."""
+        ...
+
+    def tell_used(self, hear: Callable[[Used], None]) -> None:
+        """Tell of all that any worker of this host tells: from now on to this one alone."""
         ...
 
     def running(self, key: str) -> None:

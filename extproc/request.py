@@ -144,10 +144,15 @@ class Identity(Fact, frozen=True):
         if self.user:
             known["user"] = self.user
         if self.groups:
-            known["groups"] = ",".join(sorted(self.groups))
+            known["groups"] = self.list_groups()
         if self.region:
             known["region"] = self.region
         return known
+
+    def list_groups(self) -> str:
+        """Write them down: sorted, joined by commas. Names of LDAP (`cn=ops,dc=acme`) get semicolons
+        for theirs, or each would be several groups to whoever reads it."""
+        return ",".join(sorted(group.replace(",", ";") for group in self.groups))
 
     def may_use(self, model: str) -> bool:
         return "*" in self.models or model in self.models

@@ -1,12 +1,15 @@
-"""What Envoy told a worker that died, read again from the log on disk, which outlives every worker.
+"""What Envoy told a worker that died or hung, read again from the log on disk, which outlives both.
 
-Envoy tells an end once, to one worker. If that one is killed in the same moment nobody has heard it:
-the places of the request stay taken until its lease is over, and what was reserved for it counts for
-as long as its limits remember. So a worker that starts settles once more what ended shortly before,
-with those filters that may hear of an end twice.
+Envoy tells an end once, to one worker. If that one is killed in the same moment, or stands still for so
+long that Envoy gives it up, nobody has heard it: the places of the request stay taken until its lease is
+over, and what was reserved for it counts for as long as its limits remember. So whoever is told instead,
+and every worker that starts, settles once more what ended shortly before, with those filters that may
+hear of an end twice.
 """
 
+import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +24,10 @@ from telemetry.logs import Event, EventLog
 log = EventLog(__name__)
 
 RECENT_S = 35.0
-"""How far back: a lease (`filters/limits.py`). A worker is back within a second; one that fails to start
-again and again is tried every 5 s."""
+"""How far back: a lease (`filters/limits.py`). Envoy turns to another worker with the next thing that it has
+to tell: in a second under load, and in ten where there is only a request that waits."""
+WRITTEN_S = 0.1
+"""Envoy writes its log every 10 ms (`cli/processes.py`): what another worker was told is there by then."""
 MOST_BYTES = 4 * 1024 * 1024
 """Of each file, at its end: 4 000 requests, a second of settling."""
 
@@ -34,6 +39,7 @@ class Line(msgspec.Struct):
     time: datetime
     """When the request came."""
     latency_us: int | None = None
+    """None: its client left before the end."""
     status: int | None = None
     attempts: int | None = None
     headgate: dict[str, Scalar | None] | None = None
@@ -43,20 +49,45 @@ class Line(msgspec.Struct):
 READER = msgspec.json.Decoder(Line)
 
 
-async def reread(
-    access_log: Path, now_s: float, settle_again: Callable[[Outcome], Awaitable[None]]
-) -> None:
-    """Settle what ended lately, one after the other. Without a log on this host there is nothing to do.
-    `now_s` is seconds since the epoch."""
-    count = 0
-    try:
-        for outcome in recent_ends(access_log, now_s - RECENT_S):
-            await settle_again(outcome)
-            count += 1
-    except OSError as exc:
-        log.warning(Event.ENDS_NOT_REREAD, error=str(exc))
-    if count:
-        log.info(Event.ENDS_REREAD, requests=count)
+class Rereading:
+    """That of one worker."""
+
+    def __init__(
+        self,
+        access_log: Path,
+        settle_again: Callable[[Outcome], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` tells seconds since the epoch."""
+        self._access_log = access_log
+        self._settle_again = settle_again
+        self._clock = clock
+        self._wanted = asyncio.Event()
+
+    def ask(self) -> None:
+        """Say that somebody else may have been told before."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Read when it is asked for, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(WRITTEN_S)
+            self._wanted.clear()
+            await self._read()
+
+    async def _read(self) -> None:
+        """Settle what ended lately, one after the other. Without a log on this host there is nothing to
+        do."""
+        count = 0
+        try:
+            for outcome in recent_ends(self._access_log, self._clock() - RECENT_S):
+                await self._settle_again(outcome)
+                count += 1
+        except OSError as exc:
+            log.warning(Event.ENDS_NOT_REREAD, error=str(exc))
+        if count:
+            log.info(Event.ENDS_REREAD, requests=count)
 
 
 def recent_ends(access_log: Path, since_s: float) -> Iterator[Outcome]:
@@ -70,9 +101,9 @@ def recent_ends(access_log: Path, since_s: float) -> Iterator[Outcome]:
         for text in last_lines(path):
             try:
                 line = READER.decode(text)
-            except msgspec.DecodeError:
+            except (ValueError, RecursionError):  # a full disk may also have cut a letter in two
                 continue
-            if line.type == "DownstreamEnd" and line.headgate and ended_s(line) >= since_s:
+            if line.type == "DownstreamEnd" and line.headgate and may_end_since(line, since_s):
                 yield make_outcome(line, line.headgate)
 
 
@@ -83,8 +114,11 @@ def last_lines(path: Path) -> Iterator[bytes]:
         yield from file
 
 
-def ended_s(line: Line) -> float:
-    return line.time.timestamp() + (line.latency_us or 0) / 1e6
+def may_end_since(line: Line, since_s: float) -> bool:
+    """Of a client that left midway nobody says when: it may have been just now."""
+    if line.latency_us is None:
+        return True
+    return line.time.timestamp() + line.latency_us / 1e6 >= since_s
 
 
 def make_outcome(line: Line, known: dict[str, Scalar | None]) -> Outcome:

@@ -57,11 +57,14 @@ class Server:
         meter: Meter,
         life: Life = serve,
         tls: ssl.SSLContext | None = None,
+        heard: Callable[[], object] = lambda: None,
     ) -> None:
+        """`heard` is called when Envoy begins to tell of ends: it may have told somebody else before."""
         self._current = current
         self._budget = budget
         self._meter = meter
         self._life = life
+        self._heard = heard
         self._draining = asyncio.Event()
         self.health = Health(HEALTH_SERVICES, ALIVE_SERVICES)
         methods = {**self._methods(), **self.health.methods()}
@@ -74,7 +77,10 @@ class Server:
             self.process, ProcessingRequest.FromString, ProcessingResponse.SerializeToString
         )
         collect = Method(
-            self.collect, self._read_entries, StreamAccessLogsResponse.SerializeToString
+            self.collect,
+            self._read_entries,
+            StreamAccessLogsResponse.SerializeToString,
+            hears_out=True,
         )
         methods: Methods = {f"/{SERVICE}/Process": process}
         if self._life is serve:
@@ -103,11 +109,12 @@ class Server:
     async def collect(self, call: Collect) -> None:
         """Take Envoy's access log until it ends, or until we drain: Envoy never ends it by itself,
         and opens another one elsewhere when we do."""
+        self._heard()
         async with asyncio.TaskGroup() as tasks:
             settling = tasks.create_task(settle_all(call, self._current))
             draining = tasks.create_task(self._draining.wait())
             await asyncio.wait({settling, draining}, return_when=asyncio.FIRST_COMPLETED)
-            settling.cancel()
+            call.end()
             draining.cancel()
         await call.write(StreamAccessLogsResponse())
 

@@ -28,23 +28,16 @@ async def settle_all(
     """Settle every request whose end is told, renew every one that still runs, under the policy in
     force now. They do not wait for each other: each may be a call to counters that are far away.
 
-    Who cancels this wants to hear no more. What was told is settled all the same, for Envoy will
-    not tell it again and what is reserved would stay taken; who cannot wait cancels once more.
+    What has been told is settled whatever becomes of Envoy: it will not be told again, and what is
+    reserved would stay taken.
     """
     room = asyncio.Semaphore(AT_ONCE)
-    cancelled: asyncio.CancelledError | None = None
     async with asyncio.TaskGroup() as tasks:
-        try:
-            async for message in messages:
-                for outcome in outcomes(message.http_logs.log_entry):
-                    await room.acquire()
-                    tasks.create_task(tell(current.pipeline, outcome)).add_done_callback(
-                        lambda _: room.release()
-                    )
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    if cancelled is not None:
-        raise cancelled
+        async for message in messages:
+            for outcome in outcomes(message.http_logs.log_entry):
+                await room.acquire()
+                telling = tasks.create_task(tell(current.pipeline, outcome))
+                telling.add_done_callback(lambda _: room.release())
 
 
 async def tell(pipeline: Pipeline, outcome: Outcome) -> None:

@@ -22,10 +22,12 @@ class Teller:
         self._metrics = metrics
         self._since_ms: dict[tuple[str, Kind], int] = {}
         self._silent: dict[str, str] = {}
+        self._shown: set[str] = set()
 
     def found(self, whole: Finding, day: Finding, drift: Drift) -> None:
         """Take what came out since the engine started, and in the last day."""
         endpoint = whole.endpoint
+        self._shown.add(endpoint)
         for cause in CAUSES:
             self._metrics.unattributed.set(whole.causes[cause], endpoint, cause)
         self._metrics.ledger_drift.set(whole.prompt.drift, endpoint, "prompt")
@@ -43,12 +45,25 @@ class Teller:
                 self._outbox.put(make_alert(kind, day))
 
     def missed(self, scraped: Mapping[str, Scrape | str]) -> None:
-        """Log which engines have no counters for us, when that changes."""
+        """Take what all engines said: log which have no counters for us, when that changes, and show no longer
+        those that are gone."""
+        for endpoint in self._shown - scraped.keys():
+            self._forget(endpoint)
         silent = {address: why for address, why in scraped.items() if isinstance(why, str)}
         for address, why in silent.items():
             if self._silent.get(address) != why:
                 _log.warning(Event.WITNESS_SILENT, endpoint=address, reason=why)
         self._silent = silent
+
+    def _forget(self, endpoint: str) -> None:
+        self._shown.remove(endpoint)
+        for cause in CAUSES:
+            self._metrics.unattributed.forget(endpoint, cause)
+        for kind in ("prompt", "completion"):
+            self._metrics.ledger_drift.forget(endpoint, kind)
+        self._metrics.reconciled.forget(endpoint)
+        for kind in (Kind.LEDGER_DRIFT, Kind.UNATTRIBUTED):
+            self._since_ms.pop((endpoint, kind), None)
 
 
 def is_apart(tokens: int, engine_tokens: int, drift: Drift) -> bool:

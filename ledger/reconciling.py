@@ -67,10 +67,9 @@ class Reconciling:
             return  # what ended before it may still be on its way here: the next turn judges it
         if scrapes:
             self._judge(scrapes, endpoints, config.drift)
-        self._scraped = {}
-        if endpoints:
-            self._scraped = asyncio.run(scrape_all(endpoints.values()))
-            self._teller.missed(self._scraped)
+        self._scraped = {}  # what cannot be asked now is not judged with old counters in the next turn
+        self._scraped = asyncio.run(scrape_all(endpoints.values())) if endpoints else {}
+        self._teller.missed(self._scraped)
 
     def _judge(
         self, scrapes: Mapping[str, Scrape], endpoints: Mapping[str, Endpoint], drift: Drift

@@ -1,6 +1,8 @@
 """Making the tables, the views over them and the triggers that guard them; the schema's version."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from sqlalchemy import Connection, Table, inspect, select
 
@@ -38,17 +40,23 @@ def prepare(connection: Connection, where: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+def views_as_made() -> Mapping[str, str]:
+    """The text of each view, as SQLite keeps it."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for statement in _views("CREATE VIEW IF NOT EXISTS"):
+            fresh.execute(statement)
+        return dict(fresh.execute("SELECT name, sql FROM sqlite_master").fetchall())
+
+
 def _statements(dialect: str) -> Sequence[str]:
     if dialect == "sqlite":
         return (
-            _view("CREATE VIEW IF NOT EXISTS", REQUEST, _REQUEST_FROM),
-            _view("CREATE VIEW IF NOT EXISTS", USAGE, _USAGE_FROM),
+            *_views("CREATE VIEW IF NOT EXISTS"),
             *_SQLITE_TRIGGERS,
             _FIRST_ROW,
         )
     return (
-        _view("CREATE OR REPLACE VIEW", REQUEST, _REQUEST_FROM),
-        _view("CREATE OR REPLACE VIEW", USAGE, _USAGE_FROM),
+        *_views("CREATE OR REPLACE VIEW"),
         *_POSTGRESQL_TRIGGERS,
         _FIRST_ROW,
     )
@@ -70,6 +78,13 @@ _REQUEST_FROM = """
 _USAGE_FROM = """
     usage_quarter AS e JOIN usage_key AS k ON k.id = e.key
     LEFT JOIN subject AS s ON s.pseudonym = k."user" """
+
+
+def _views(create_view: str) -> Sequence[str]:
+    return (
+        _view(create_view, REQUEST, _REQUEST_FROM),
+        _view(create_view, USAGE, _USAGE_FROM),
+    )
 
 
 def _view(create_view: str, view: Table, source: str) -> str:

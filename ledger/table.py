@@ -117,4 +117,9 @@ def _ms(us: int | None) -> str:
 
 def _group(row: UsageRow) -> Sequence[str]:
     unknown = "(others)" if row.other else "-"
-    return [unknown if value is None else value for value in row.group]
+    return [unknown if value is None else _readable(value) for value in row.group]
+
+
+def _readable(text: str) -> str:
+    """Leave nothing that a terminal would obey: groups are what an issuer of a tenant's calls them."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)

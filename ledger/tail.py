@@ -54,6 +54,8 @@ class Followed:
     file_id: str | None = None
     """None until its first line is complete."""
     offset: int = 0
+    changed_ns: int = 0
+    """When somebody last wrote to it, at our last look."""
 
     @property
     def inode(self) -> int:
@@ -150,8 +152,11 @@ class Tail:
         self._files[file.inode] = file
 
     def _read(self, file: Followed) -> Iterator[Line]:
-        size = file.size()
-        if size == file.offset or not self._identify(file, size):
+        now = os.fstat(file.fd)
+        # By size alone, one that was truncated and grew to the same size would have nothing new.
+        is_same = now.st_size == file.offset and now.st_mtime_ns == file.changed_ns
+        file.changed_ns = now.st_mtime_ns
+        if is_same or not self._identify(file, now.st_size):
             return
         data = os.pread(file.fd, READ_BYTES, file.offset)
         whole = data.rfind(b"\n") + 1

@@ -93,6 +93,7 @@ def _find(connection: Connection, question: Question, span: Span) -> _Found:
             merge(total, tally)
             for group in _groups(question, values):
                 merge(cells.setdefault((step, group), Tally()), tally)
+            wanted.check(cells)  # a request counts in each group of its user
     return _Found(cells, total, begins)
 
 

@@ -3,20 +3,22 @@
 Found is whatever was changed, removed, inserted, reordered or cut off, in entries, chains, roots
 and sums. Two things only a copy of the roots outside can show: that the newest entries are gone
 together with the roots that knew them, and that somebody with the key wrote everything anew.
-Not covered: `subject`, from which people are erased, and what the settle process notes for itself.
+Of the views SQLite keeps the text, which is compared too. Not covered: `subject`, from which people
+are erased, and what the settle process notes for itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, column, func, select, table
 
 from ledger.booking import Values
 from ledger.compare import compare, compare_totals
 from ledger.database import Database
 from ledger.raw import doubting, stream
 from ledger.roots import Document, Root, Standing, standing
+from ledger.schema import views_as_made
 from ledger.signing import Verifier
 from ledger.tables import CHAIN, ENTRY, ROOT
 from ledger.walk import Fault, Roots, Walk, in_order
@@ -76,6 +78,7 @@ class _Verification:
         count = select(func.count()).select_from(ENTRY)
         ((entries,),) = stream(connection, count)
         self._all = 2 * int(str(entries))
+        self._add(Fault(f"view {name} is not as it was made") for name in views_changed(connection))
         standings = list(self._standings(connection))
         self._chains = len(standings)
         self._walk = Walk(standings)
@@ -133,3 +136,13 @@ class _Verification:
 
     def _add(self, faults: Iterable[Fault]) -> None:
         self._faults += islice(faults, MOST_FAULTS - len(self._faults))
+
+
+def views_changed(connection: Connection) -> Iterable[str]:
+    """Name the views that would show something else. PostgreSQL keeps no text of them."""
+    if connection.dialect.name != "sqlite":
+        return ()
+    kept = table("sqlite_master", column("name"), column("sql"), column("type"))
+    query = select(kept).where(kept.c.type == "view")
+    found = {name: sql for name, sql, _ in stream(connection, query)}
+    return [name for name, sql in views_as_made().items() if found.get(name) != sql]

@@ -10,9 +10,11 @@ Cost: one dict look-up, then prometheus_client's own addition (0.3 us, in worker
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import nan
 from typing import Generic, Literal, TypeVar
 
 import prometheus_client
+from prometheus_client.values import MutexValue, ValueClass
 
 MAX_LABEL_SETS = 1_000
 """Label sets of one metric, `other` included. A histogram of 15 buckets then has 17 000 series,
@@ -64,6 +66,9 @@ class _Family(Generic[C]):
         found = self._children.get(values)
         return self._admit(values) if found is None else found
 
+    def drop(self, values: tuple[str, ...]) -> bool:
+        return self._children.pop(values, None) is not None
+
     def _admit(self, values: tuple[str, ...]) -> C:
         if len(self._children) >= self._limit - RESERVED:
             values = self._folded(values)
@@ -108,7 +113,7 @@ class Gauge:
         registry: prometheus_client.CollectorRegistry,
         limit: int = MAX_LABEL_SETS,
     ) -> None:
-        parent = prometheus_client.Gauge(
+        self._parent = parent = prometheus_client.Gauge(
             metric.full_name,
             metric.help,
             metric.labels,
@@ -119,6 +124,14 @@ class Gauge:
 
     def set(self, value: float, *values: str) -> None:
         self._family.child(values).set(value)
+
+    def forget(self, *values: str) -> None:
+        """Show it no longer. Nothing can be taken out of a worker's file, so it is no number there, and
+        `exposition.py` passes over it."""
+        if ValueClass is not MutexValue:
+            self.set(nan, *values)
+        elif self._family.drop(values):
+            self._parent.remove(*values)
 
     def add(self, *values: str, amount: float = 1.0) -> None:
         """Move the level. Unlike `set` it also sums up rightly over folded label sets."""

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from math import isnan
 from pathlib import Path
 from typing import cast
 
@@ -77,6 +78,10 @@ def capped(metric: Metric, limit: int = MAX_LABEL_SETS) -> Metric:
     folded = Metric(metric.name, metric.documentation, metric.type)
     surplus: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for sample in metric.samples:
+        if isnan(sample.value):  # a gauge of something that is gone
+            continue
+        if sample.value == 0 and sample.name.endswith("_info"):  # which no worker serves any more
+            continue
         labels = tuple(sorted(item for item in sample.labels.items() if item[0] != "le"))
         if labels in kept or len(kept) < limit - 1:
             kept.add(labels)

@@ -6,9 +6,10 @@ The life of a request is `_generate`, top to bottom.
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Middleware
 
 from engines.sim.admin import Admin
@@ -98,16 +99,17 @@ class Service:
         app.on_cleanup.append(self._close)
         if self._engine.driver:
             self._engine.driver.on_step = self._publish
+        post = partial(web.post, expect_handler=_expect)
         app.add_routes(
             [
-                web.post("/v1/chat/completions", self._chat),
-                web.post("/v1/completions", self._complete),
-                web.post("/v1/embeddings", self._embed),
-                web.post("/v1/responses", self._respond),
-                web.post("/v1/messages", self._message),
-                web.post("/v1/messages/count_tokens", self._count),
+                post("/v1/chat/completions", self._chat),
+                post("/v1/completions", self._complete),
+                post("/v1/embeddings", self._embed),
+                post("/v1/responses", self._respond),
+                post("/v1/messages", self._message),
+                post("/v1/messages/count_tokens", self._count),
                 web.get("/v1/models", self._models),
-                web.post("/tokenize", self._tokenize),
+                post("/tokenize", self._tokenize),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
             ]
@@ -220,7 +222,9 @@ class Service:
     def _id(self, http: web.Request, given: str | None) -> str:
         """The caller's own id, in vLLM's order of preference, or a new one."""
         new = f"{self._unique}{next(self._numbers):08x}"
-        return http.headers.get("X-Request-Id") or given or new
+        header = http.headers.get("X-Request-Id", "")
+        # vLLM's web framework takes the bytes of headers for Latin-1, ours for UTF-8.
+        return header.encode("utf-8", "surrogateescape").decode("latin-1") or given or new
 
 
 class _OverError(Exception):
@@ -251,6 +255,13 @@ def _whole_body(head: Head, request: Generation, run: Run) -> bytes:
             return response_body(head, run, request.asked)
         case "messages":
             return message_body(head, run)
+
+
+async def _expect(http: web.Request) -> None:
+    """Ask for the body where that is waited for. vLLM's server passes over whatever else is expected."""
+    expected = http.headers.get("Expect", "").lower()
+    if expected == "100-continue" and http.version >= HttpVersion11 and http.transport:
+        http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 async def _body(http: web.Request) -> bytes:

@@ -12,12 +12,12 @@ from aiohttp.typedefs import Handler, Middleware
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """One request. Header names are in small letters; of those that come twice the last one counts."""
+    """One request. Header names are in small letters; of those that come twice the last one counts.
+    What is no UTF-8 is replaced."""
 
     path: str
     headers: Mapping[str, str]
     body: str
-    """What is no UTF-8 in it is replaced."""
 
 
 def recording(file: BinaryIO) -> Middleware:
@@ -27,7 +27,10 @@ def recording(file: BinaryIO) -> Middleware:
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method == "POST":
             raw = await request.read()  # kept by aiohttp: the operation reads the same bytes
-            headers = {name.lower(): value for name, value in request.headers.items()}
+            headers = {
+                name.decode().lower(): value.decode("utf-8", "replace")
+                for name, value in request.raw_headers
+            }
             sent = Sent(request.path_qs, headers, raw.decode("utf-8", "replace"))
             file.write(encode(sent) + b"\n")
         return await handler(request)

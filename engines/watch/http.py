@@ -17,6 +17,10 @@ class HttpError(Exception):
     """The answer is no HTTP, too long, or was cut off."""
 
 
+class TooLongError(HttpError):
+    """It is an answer, and longer than what is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came."""
@@ -30,6 +34,8 @@ class Reading:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
+        self._chunks: list[bytes] = []
+        """Of a body in chunks, those that are whole; `_pieces` are what follows."""
         self._size = 0
         self._status = 0
         self._length: int | None = None
@@ -42,7 +48,7 @@ class Reading:
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size > MAX_BYTES + MAX_HEAD_BYTES:
-            raise HttpError("it is too long")
+            raise TooLongError
         if not self._status and not self._read_head():
             return None
         if self._chunked:
@@ -89,8 +95,10 @@ class Reading:
 
     def _note(self, name: bytes, value: bytes) -> None:
         if name == b"content-length":
-            if not value.isdigit() or len(value) > 9 or int(value) > MAX_BYTES:
-                raise HttpError("it is too long")
+            if not value.isdigit():
+                raise HttpError("a length that is no number")
+            if len(value) > 9 or int(value) > MAX_BYTES:
+                raise TooLongError
             self._length = int(value)
         elif name == b"transfer-encoding":
             self._chunked = value == b"chunked"
@@ -98,25 +106,21 @@ class Reading:
             self.keeps = False
 
     def _read_chunks(self) -> Answer | None:
-        whole = self._join()
-        parts, at = list[bytes](), 0
-        while True:
-            end = whole.find(b"\r\n", at)
-            if end < 0:
-                return None
+        whole, at = self._join(), 0
+        while (end := whole.find(b"\r\n", at)) >= 0:
             try:
                 size = int(whole[at:end].partition(b";")[0], 16)
             except ValueError:
                 raise HttpError("a chunk without a size") from None
-            at = end + 2
-            if size == 0:
-                if not whole.endswith(b"\r\n\r\n", at - 2):
-                    return None
-                return Answer(self._status, b"".join(parts))
-            if size < 0 or len(whole) < at + size + 2:
-                return None
-            parts.append(whole[at : at + size])
-            at += size + 2
+            start = end + 2
+            if size == 0 and whole.endswith(b"\r\n\r\n", end):
+                return Answer(self._status, b"".join(self._chunks))
+            if size <= 0 or len(whole) < start + size + 2:
+                break
+            self._chunks.append(whole[start : start + size])
+            at = start + size + 2
+        self._pieces = [whole[at:]]
+        return None
 
 
 class Connection(asyncio.Protocol):

@@ -23,6 +23,7 @@ from engines.watch.messages import (
     Picked,
     Running,
     Stored,
+    Used,
 )
 from telemetry.logs import Event, EventLog
 
@@ -30,8 +31,8 @@ NAME = "watch.sock"
 """Below `run` in the state directory."""
 BEHIND_BYTES = 16 * 1024 * 1024
 """What a worker may leave unread: at 500 endpoints, several seconds of looks."""
-AT_ONCE = 128
-"""Looks in one message, about 100 kB."""
+AT_ONCE = 64
+"""Looks in one message: about 50 kB, and below `frames.MAX_BYTES` whatever engines tell of themselves."""
 EXPIRE_S = 1.0
 
 log = EventLog(__name__)
@@ -105,6 +106,8 @@ class Hub:
                 return self._flights.pick(message, now) or over
             case Ended():
                 self._flights.end(message.key, now)
+            case Used():
+                pass
             case Running():
                 self._flights.renew(message.key, now)
             case Members() | Looks() | Stored():

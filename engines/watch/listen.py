@@ -22,6 +22,7 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Of one message: a batch of a million tokens has 5 MB."""
 REPLAY_S: Final = 5.0
 """How long one answer may take; what has come by then counts."""
+NONSENSE: Final = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
 END: Final = (-1).to_bytes(8, "big", signed=True)
 """The number of the last message of a replay."""
 
@@ -50,13 +51,12 @@ class Listener:
 
     def open(self) -> None:
         """Subscribe, and ask for what happened before."""
-        self._sub = self._connect(zmq.SUB, self._events)
-        self._sub.subscribe(b"")
-        self._read_on(self._sub, self._hear)
         self.resync()
 
     def resync(self) -> None:
         """Begin anew: the engine may have been started again."""
+        if self._sub is None:
+            self._subscribe()
         self._do(self._order.begin())
 
     def close(self) -> None:
@@ -65,6 +65,15 @@ class Listener:
             asyncio.get_running_loop().remove_reader(self._sub.fileno())
             self._sub.close(linger=0)
             self._sub = None
+
+    def _subscribe(self) -> None:
+        try:
+            self._sub = self._connect(zmq.SUB, self._events)
+        except zmq.ZMQError:  # no descriptor is left: looks must go on all the same
+            self._count("lost", 1)
+            return
+        self._sub.subscribe(b"")
+        self._read_on(self._sub, self._hear)
 
     def _connect(self, kind: int, address: str) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
@@ -123,7 +132,7 @@ class Listener:
                 case Apply(payload, how):
                     try:
                         self._cache.apply(payload)
-                    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError):
+                    except NONSENSE:
                         self._cache.clear()  # whatever it said, we do not know it
                         self._count("lost", 1)
                     else:
@@ -131,7 +140,11 @@ class Listener:
 
     def _ask(self, start: int) -> None:
         self._hang_up()
-        self._dealer = self._connect(zmq.DEALER, self._replay)
+        try:
+            self._dealer = self._connect(zmq.DEALER, self._replay)
+        except zmq.ZMQError:  # no descriptor is left: what was missed is lost
+            self._end_replay()
+            return
         # An empty first part, as a REQ socket would send it.
         self._dealer.send_multipart([b"", start.to_bytes(8, "big")], zmq.NOBLOCK)
         self._read_on(self._dealer, self._hear_again)

@@ -84,6 +84,23 @@ class Ended(Message, frozen=True, tag="ended"):
     failed: tuple[str, ...] = ()
     """Endpoints that were tried and gave no answer."""
     model: str = ""
+    attempts: int = 0
+    """How many endpoints were asked; 0 is not told."""
+    is_stream: bool = False
+
+
+class Used(Message, frozen=True, tag="used"):
+    """From the worker that was told of an end, to all others: what an engine has counted, for
+    estimates to learn from."""
+
+    model: str
+    """By its public name."""
+    key_id: str
+    prompt_tokens: int
+    mix: str
+    """What the prompt was made of, see `extproc.counting.mix`; empty where nothing was estimated."""
+    answer_tokens: int
+    """Of one answer; 0 where nothing is generated."""
 
 
 class Running(Message, frozen=True, tag="running"):
@@ -104,4 +121,4 @@ class Stored(Message, frozen=True, tag="stored"):
     """Everything before this is gone."""
 
 
-Any = Members | Looks | Picked | Ended | Running | Stored
+Any = Members | Looks | Picked | Ended | Used | Running | Stored

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from engines.load import NOTHING, Load
 from engines.rates import UNKNOWN, Rates
-from engines.watch.http import Client, HttpError
+from engines.watch.http import Client, HttpError, TooLongError
 from engines.watch.hub import AT_ONCE
 from engines.watch.messages import Look
 from engines.watch.pace import Pace
@@ -176,7 +176,10 @@ class Scraper:
         """Keep the load that it tells; return why there is none."""
         if not target.metrics_path:
             return "unreadable"
-        answer = await known.client.get(target.metrics_path)
+        try:
+            answer = await known.client.get(target.metrics_path)
+        except TooLongError:
+            return "unreadable"
         if answer.status != 200:
             return "unreadable"
         if answer.body != known.body:

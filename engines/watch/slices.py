@@ -3,7 +3,7 @@
 Source: Kubernetes API reference, discovery.k8s.io/v1; conditions as in "EndpointSlices: Conditions".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -24,9 +24,16 @@ class Conditions(msgspec.Struct, frozen=True):
     terminating: bool | None = None
 
 
+class Target(msgspec.Struct, frozen=True):
+    """The pod."""
+
+    uid: str = ""
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     conditions: Conditions = Conditions()
+    targetRef: Target | None = None  # noqa: N815 - the API's own
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -114,19 +121,32 @@ class Known:
 
     def found(self) -> Found:
         """Name the endpoints. In several slices at once, as while one moves from one to another, it is
-        ready if any of them says so."""
+        ready if any of them says so. A pod that has addresses of both families is one engine: by IPv4,
+        which engines listen on unless they are told otherwise."""
         found: dict[str, State] = {}
+        ipv4 = {pod for each in self._slices.values() for pod in pods_of(each, "IPv4")}
         for each in self._slices.values():
             port = find_port(each.ports or (), self._port)
             if port is None or each.addressType == "FQDN":
                 continue
+            twins = ipv4.intersection(pods_of(each, "IPv6"))
             for endpoint in each.endpoints or ():
+                if endpoint.targetRef in twins:
+                    continue
                 state = judge(endpoint.conditions)
                 for address in endpoint.addresses[:1]:  # the API: consumers use the first
                     named = write(address, port)
                     if state is not None and found.get(named) != "ready":
                         found[named] = state
         return found
+
+
+def pods_of(piece: Slice, family: str) -> Iterable[Target]:
+    """Name the pods of a slice of that family, as far as it says whose the addresses are."""
+    if piece.addressType == family:
+        for each in piece.endpoints or ():
+            if each.targetRef is not None and each.targetRef.uid:
+                yield each.targetRef
 
 
 def judge(conditions: Conditions) -> State | None:

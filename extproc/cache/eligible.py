@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import msgspec
 
+from extproc.dialects.system import find_retelling
 from extproc.request import Kind
 
 KINDS = frozenset({Kind.CHAT, Kind.COMPLETIONS, Kind.MESSAGES, Kind.RESPONSES})
@@ -18,8 +19,8 @@ CHOICES = ("tool_choice", "function_call")
 STATE = ("previous_response_id", "conversation", "background", "container")
 """What an answer goes on from, or leaves behind."""
 EXTRAS = (
-    *("logprobs", "top_logprobs", "prompt_logprobs", "audio", "echo", "suffix"),
-    *("return_token_ids", "return_tokens_as_token_ids", "kv_transfer_params", "include"),
+    *("logprobs", "top_logprobs", "audio", "suffix"),
+    *("return_tokens_as_token_ids", "kv_transfer_params", "include"),
 )
 """What puts more into an answer than its text."""
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
@@ -52,7 +53,8 @@ def find_bypass(kind: Kind, document: Document, n: int, most_temperature: float)
         "tools": has_tools(document),
         "n": n > 1 or several(document),
         "state": any(document.get(name) for name in STATE) or document.get("store") is True,
-        "extras": any(document.get(name) for name in EXTRAS),
+        "extras": any(document.get(name) for name in EXTRAS)
+        or find_retelling(document) is not None,
         "media": has_media(document.get("messages")) or has_media(document.get("input")),
         "temperature": temperature_of(document) > most_temperature,
     }

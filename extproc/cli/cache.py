@@ -23,8 +23,10 @@ from extproc.cli.limits import (
     RedisFlag,
     StateFlag,
     ask_store,
+    check_state,
     leave,
     leave_broken,
+    noted,
     served,
     urls,
 )
@@ -108,13 +110,21 @@ def purge(
         leave("--model needs --tenant: keys tell a model only together with its tenant")
     if tenant is not None and tenant not in {each.name for each in known.tenants}:
         leave(f"there is no tenant {tenant!r}")
-    place = keys_of(known).place_of(tenant, model or "") if tenant else ""
+    if model is not None and model not in {each.name for each in known.models}:
+        leave(f"there is no model {model!r}")
+    check_state(state, redis)
     if not yes:
         typer.confirm(f"Forget what is kept of {tenant or 'everybody'}?", abort=True)
-    number = ask(state, redis, lambda answers: answers.purge(place))
+    place = keys_of(known).place_of(tenant, model or "") if tenant else ""
+    whose = ("cache.purged", model or "all models", tenant or "")
+    with noted(state) as record:
+        number = ask(state, redis, lambda answers: answers.purge(place))
+        record.tell(*whose, answers=number)
     typer.echo(f"forgot {number} answer{'' if number == 1 else 's'}")
     if known.cache.questions.milvus is not None:
-        number = ask_questions(known, lambda questions: questions.purge(place))
+        with noted(state) as record:
+            number = ask_questions(known, lambda questions: questions.purge(place))
+            record.tell(*whose, questions=number)
         typer.echo(f"forgot {number} question{'' if number == 1 else 's'} in Milvus")
 
 

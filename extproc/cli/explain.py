@@ -26,7 +26,8 @@ AT_ONCE = 4
 """Candidates side by side: a terminal of 80 columns has room for so many."""
 
 Wanted = Annotated[
-    str, typer.Argument(help="`x-headgate-decision-id` or `x-request-id` of an answer.")
+    str,
+    typer.Argument(metavar="ID", help="`x-headgate-decision-id` or `x-request-id` of an answer."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Top = Annotated[int, typer.Option(min=1, help="So many candidates, the best ones.")]

@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -12,7 +11,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from extproc.cli.auditing import Recorder, recording
 from extproc.cli.layout import Layout
 from extproc.cli.limits import (
     DEFAULT_STATE,
@@ -23,6 +21,7 @@ from extproc.cli.limits import (
     ask_store,
     check_state,
     leave,
+    noted,
     urls,
 )
 from extproc.errors import PolicyError
@@ -100,16 +99,6 @@ def lift(
     else:
         typer.echo(f"{whom} is {'free again' if ended else 'not banned'}")
     raise typer.Exit(0 if ended else 1)
-
-
-@contextmanager
-def noted(state: Path) -> Generator[Recorder]:
-    """Have a place to record it, or leave with one line."""
-    try:
-        with recording(state) as record:
-            yield record
-    except OSError as exc:
-        leave(f"it cannot be recorded: {exc}")
 
 
 def read(subject: str) -> str:

@@ -16,6 +16,7 @@ from extproc.policy.identities import KeyPolicy
 from extproc.policy.keyfile import EditError, Entry
 from extproc.policy.load import load, load_sources, read_all
 from extproc.policy.models import Policy
+from ledger.snapshot import sync
 
 NEW_FILE = "keys.yaml"
 """Where the first key of a policy goes that has none yet."""
@@ -85,9 +86,10 @@ def keys_in(path: Path) -> list[object]:
     return keyfile.edited(path.read_bytes().decode("utf-8")) if path.exists() else []
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, sync: Callable[[Path], None] = sync) -> None:
     """Replace a file in one step: a worker that reads meanwhile sees the old or the new one. It stays whose it
-    was: what root has changed must be read by workers that are not root."""
+    was: what root has changed must be read by workers that are not root. A power cut leaves the old or the new one,
+    too."""
     real = path.resolve()
     draft = real.with_name(f".{real.name}.{os.getpid()}")
     try:
@@ -97,7 +99,10 @@ def write(path: Path, text: str) -> None:
             with suppress(PermissionError):
                 os.chown(draft, was.st_uid, was.st_gid)
             shutil.copymode(real, draft)
+        sync(draft)
         draft.replace(real)
+        with suppress(OSError):  # not every file system syncs directories, and by now it is written
+            sync(real.parent)
     finally:
         draft.unlink(missing_ok=True)
 

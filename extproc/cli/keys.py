@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from pydantic import ValidationError
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from extproc.cli.auditing import recording
-from extproc.cli.keyfiles import changing, is_entry, keys_in, with_digest
+from extproc.cli.keyfiles import NEW_FILE, changing, is_entry, keys_in, with_digest
 from extproc.errors import PolicyError
 from extproc.identity.keys import digest, mint
 from extproc.policy import keyfile
+from extproc.policy.flaws import FlawedPolicyError, explain_all, place_flaw
 from extproc.policy.identities import KeyPolicy
 from extproc.policy.keyfile import EditError
-from extproc.policy.load import load
+from extproc.policy.load import join, load
 from extproc.policy.models import Policy
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
@@ -72,10 +74,12 @@ def new(
     optional = {"project": project, "user": user, "groups": group, "models": model, "cidrs": cidr}
     entry.update({member: value for member, value in optional.items() if value})
     with refusing(), changing(policy) if policy else nullcontext() as files:
+        if files and salt is not None:
+            raise EditError("leave --salt out: with --policy it is the policy's own")
         if expires:
             entry["expires"] = read_moment(expires)
         key = mint()
-        entry["digest"] = digest(files.policy.salt if files else salt or UNSALTED, key)
+        entry["digest"] = digest(files.policy.salt if files else salt_of(salt), key)
         if files:
             path = files.file_for_new()
             meant = [*keys_in(path), *keyfile.edited(keyfile.append("", entry))]
@@ -84,12 +88,7 @@ def new(
                 record.tell("key.added", name, tenant)
             typer.echo(f"added to {path}")
         else:
-            typer.echo(keyfile.append("", entry), nl=False)
-            if salt is None:
-                typer.echo(
-                    "It is for policies without a `salt`: for others, give theirs by --salt.",
-                    err=True,
-                )
+            print_entry(entry, salt)
     show_once(key)
 
 
@@ -145,6 +144,31 @@ def revoke(name: KeyId, policy: PolicyFlag, state: StateFlag = DEFAULT_STATE) ->
             files.change(path, lambda text: keyfile.remove(text, name), meant)
             record.tell("key.revoked", name, key.tenant)
         typer.echo(f"removed from {path}")
+
+
+def salt_of(salt: str | None) -> str:
+    return UNSALTED if salt is None else salt
+
+
+def print_entry(entry: dict[str, object], salt: str | None) -> None:
+    """Raises: PolicyError."""
+    text = keyfile.append("", entry)
+    check(text, salt_of(salt))
+    typer.echo(text, nl=False)
+    if salt is None:
+        typer.echo(
+            "It is for policies without a `salt`: for others, give theirs by --salt.", err=True
+        )
+
+
+def check(text: str, salt: str) -> None:
+    """See that a policy of this salt would take an entry, whatever else is in there. Raises: PolicyError."""
+    document, spots = join({Path(NEW_FILE): text.encode()})
+    try:
+        Policy.model_validate({**document, "salt": salt})
+    except ValidationError as exc:
+        wrong = explain_all(exc.errors(), Policy, spots)
+        raise FlawedPolicyError([place_flaw(place, wrong[place], {}) for place in wrong]) from None
 
 
 def describe(key: KeyPolicy, now: datetime) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from engines.watch.config import NAME as WATCH_NAME
 from engines.watch.hub import NAME as HUB_NAME
@@ -88,6 +89,11 @@ class Layout:
     @property
     def counters_socket(self) -> Path:
         return self.run / "valkey.sock"
+
+    @property
+    def counters_url(self) -> str:
+        """The same as a URL, of which spaces would make several."""
+        return f"unix://{quote(bytes(self.counters_socket))}"
 
     @property
     def settle_config(self) -> Path:

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from extproc.cli.auditing import recording
+from extproc.cli.auditing import Recorder, recording
 from extproc.cli.layout import Layout
 from extproc.errors import CountersFaultError, PolicyError
 from extproc.limits.base import Algorithm, Counters, Limit, Standing, Unit
@@ -59,7 +59,8 @@ def show(
     reaches = [each for each in find_limits(state, policy) if name in (None, each.limit.name)]
     if name is not None and not reaches:
         leave(f"there is no limit {name!r} in the policy")
-    report(ask(state, redis, lambda counters: stand(counters, reaches, tenant)), as_json)
+    standings = ask(state, redis, lambda counters: stand(counters, reaches, tenant))
+    report(standings, as_json, "limit", reaches)
 
 
 def budget(
@@ -72,7 +73,8 @@ def budget(
     """Say how much of each budget is spent in the period that runs now."""
     found = find_limits(state, policy)
     budgets = [each for each in found if each.limit.algorithm is Algorithm.BUDGET]
-    report(ask(state, redis, lambda counters: stand(counters, budgets, tenant)), as_json)
+    standings = ask(state, redis, lambda counters: stand(counters, budgets, tenant))
+    report(standings, as_json, "budget", budgets)
 
 
 @app.command("reset")
@@ -95,14 +97,21 @@ def reset(
         scopes = await counters.scopes(name) if scope is None else [scope]
         return sum([await counters.reset(name, each) for each in scopes])
 
-    try:
-        with recording(state) as record:
-            count = ask(state, redis, forget)
-            record.tell("limits.reset", name, scope=whose, counts=count)
-    except OSError as exc:
-        leave(f"it cannot be recorded: {exc}")
+    with noted(state) as record:
+        count = ask(state, redis, forget)
+        record.tell("limits.reset", name, scope=whose, counts=count)
     typer.echo(f"reset {count} count{'' if count == 1 else 's'} of {name}")
     raise typer.Exit(0 if count else 1)
+
+
+@contextmanager
+def noted(state: Path) -> Generator[Recorder]:
+    """Have a place to record what is about to be done, or leave with one line."""
+    try:
+        with recording(state) as record:
+            yield record
+    except OSError as exc:
+        leave(f"it cannot be recorded: {exc}")
 
 
 def find_limits(state: Path, directories: Sequence[Path] | None) -> list[Reach]:
@@ -155,7 +164,7 @@ def check_state(state: Path, redis: str | None) -> None:
 
 def urls(state: Path, redis: str | None) -> Sequence[str]:
     """Say where counters are; at the first of them are bans and answers as well."""
-    return (redis or f"unix://{Layout(state.resolve()).counters_socket}").split()
+    return (redis or Layout(state.resolve()).counters_url).split()
 
 
 def ask_store(
@@ -169,17 +178,19 @@ def ask_store(
 
     try:
         return asyncio.run(answer())
-    except (CountersFaultError, OSError, ValueError) as exc:
+    except ValueError as exc:
         leave(f"{complaint}: {exc}")
+    except (CountersFaultError, OSError) as exc:
+        leave(f"{complaint}: {exc} (is `headgate up` running there? See --state and --redis)")
 
 
-def report(standings: Sequence[Standing], as_json: bool) -> None:
+def report(standings: Sequence[Standing], as_json: bool, kind: str, known: Sequence[Reach]) -> None:
     if as_json:
         json.dump([document(each) for each in standings], sys.stdout, indent=2)
         typer.echo()
         return
     if not standings:
-        typer.echo("nothing is taken of any limit")
+        typer.echo(f"nothing is taken of any {kind}" if known else f"the policy has no {kind}s")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("limit")

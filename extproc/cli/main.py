@@ -1,96 +1,76 @@
-"""The `headgate` command: which commands there are, and where each is."""
+"""Where `headgate` begins: how each command ends when it is interrupted, or nobody reads what it prints.
+
+Nothing is imported at the top that takes long: until `main` runs, Ctrl-C prints a traceback.
+"""
 
 import gc
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from importlib.metadata import version
-from typing import Annotated
+from io import BufferedWriter, FileIO, TextIOWrapper
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
 
-import typer
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
-COMMANDS = {
-    "up": "start:up",
-    "epp": "epp:epp",
-    "keys": "keys:app",
-    "policy": "policy:app",
-    "policy replay": "replay:replay",
-    "limits": "limits:app",
-    "budget": "limits:budget",
-    "guards": "guards:app",
-    "cache": "cache:app",
-    "usage": "usage:usage",
-    "endpoints": "endpoints:endpoints",
-    "explain": "explain:explain",
-    "reconcile": "reconcile:reconcile",
-    "audit": "audit:app",
-    "scan": "scan:scan",
-    "ledger": "ledger:app",
-    "ledger trim": "ledger_retention:trim",
-    "ledger erase": "ledger_retention:erase",
-    "ledger backup": "ledger_backup:backup",
-    "ledger restore": "ledger_backup:restore",
-    "ledger drill": "ledger_backup:drill",
-}
-"""What is typed, and the name in a module beside this one: a function, or a group of them."""
+INTERRUPTED = 128 + signal.SIGINT
+READER_LEFT = 128 + signal.SIGPIPE
+"""Exit codes, as shells make them of signals."""
 
 
-def find(words: Sequence[str]) -> Sequence[str]:
-    """Choose what has to be imported for these words: everything only for who asks what there is.
-    Importing all takes three quarters of a second."""
-    for length in (2, 1):
-        said = " ".join(words[:length])
-        if said in COMMANDS:
-            return [name for name in COMMANDS if name == said or name.startswith(f"{said} ")]
-    return list(COMMANDS)
+class Output(FileIO):
+    """Standard output; when its reader leaves, as `head` does, the command ends quietly. Not by the signal,
+    as in other tools: it would come from a socket too."""
 
-
-def build(names: Sequence[str]) -> typer.Typer:
-    """Put a program together from these commands."""
-    root = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    root.callback()(headgate)
-    groups: dict[str, typer.Typer] = {"": root}
-    for name in names:
-        module, _, attribute = COMMANDS[name].partition(":")
-        found = getattr(import_module(f"extproc.cli.{module}"), attribute)
-        above, _, last = name.rpartition(" ")
-        if isinstance(found, typer.Typer):
-            groups[name] = found
-            root.add_typer(found, name=name)
-        else:
-            open_group(groups, above).command(last)(found)
-    return root
-
-
-def open_group(groups: dict[str, typer.Typer], name: str) -> typer.Typer:
-    """Find a group, or open it for the one command of it that was asked for."""
-    if name not in groups:
-        groups[name] = typer.Typer()
-        groups[name].callback()(lambda: None)
-        groups[""].add_typer(groups[name], name=name)
-    return groups[name]
-
-
-def tell_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"headgate {version('headgate')}")
-        raise typer.Exit
-
-
-def headgate(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=tell_version, is_eager=True, help="Say which it is."),
-    ] = False,
-) -> None:
-    """Headgate: an LLM inference gateway for many tenants, on Envoy."""
+    def write(self, content: "ReadableBuffer", /) -> int | None:  # type: ignore[override] # as in RawIOBase
+        try:
+            return super().write(content)
+        except OSError as exc:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is in buffers still
+            has_left = isinstance(exc, BrokenPipeError)
+            sys.exit(READER_LEFT if has_left else f"standard output: {exc.strerror}")
 
 
 def main() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupted)
+    sys.stdout = ending_quietly(sys.stdout)
     # A quarter of the CPU of a short command is the collector's, looking through modules that all stay:
     # while they are imported, and when Python ends.
     gc.disable()
+    from extproc.cli.commands import build, find  # noqa: PLC0415 - takes long, see above
+
     program = build(find(sys.argv[1:]))
     gc.freeze()
     gc.enable()
-    program()
+    if signal.getsignal(signal.SIGINT) is interrupted:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        program()
+    finally:
+        flush(sys.stdout)
+
+
+def interrupted(_signal: int, _frame: FrameType | None) -> None:
+    """End at once: so far there are only imports, which an exception would break anywhere."""
+    os._exit(INTERRUPTED)
+
+
+def flush(output: TextIO | None) -> None:
+    """It is None when it was closed from the start."""
+    if output is not None:
+        output.flush()
+
+
+def ending_quietly(given: TextIO) -> TextIO:
+    """Make standard output anew, as it is but for its end."""
+    if not isinstance(given, TextIOWrapper):
+        return given
+    return TextIOWrapper(
+        BufferedWriter(Output(given.fileno(), "w", closefd=False)),
+        given.encoding,
+        given.errors,
+        line_buffering=given.line_buffering,
+        write_through=given.write_through,
+    )

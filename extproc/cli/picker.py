@@ -81,7 +81,7 @@ class Outlook:
         self.watchdog = Watchdog()
         self.view = EnginesView(
             self.watchdog,
-            lambda pool, count: metrics.endpoints_healthy.set(count, pool),
+            metrics.endpoints_healthy,
             metrics.looks_stale.set,
         )
 

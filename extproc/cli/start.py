@@ -61,7 +61,7 @@ def up(
     address: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
     state: StateFlag = DEFAULT_STATE,
     envoy: Annotated[
-        Path | None, typer.Option(help="The Envoy binary. Default: .tools/bin/envoy, or the PATH.")
+        Path | None, typer.Option(help="The Envoy binary. Default: that of .tools, or the PATH.")
     ] = None,
     redis: RedisFlag = None,
     ledger: LedgerFlag = None,

@@ -44,7 +44,6 @@ class Truth(msgspec.Struct, frozen=True):
 
     estimate: int
     counted_by: str
-    mix: Mix | None
     answers: int
 
     @classmethod
@@ -53,5 +52,4 @@ class Truth(msgspec.Struct, frozen=True):
         estimate, answers = witness.get("prompt_estimate"), witness.get("answers", 1)
         if not isinstance(estimate, int | float) or not isinstance(answers, int | float):
             return None
-        mix = Mix.decode(str(witness.get("prompt_mix", "")))
-        return cls(int(estimate), str(witness.get("counted_by", "")), mix, max(int(answers), 1))
+        return cls(int(estimate), str(witness.get("counted_by", "")), max(int(answers), 1))

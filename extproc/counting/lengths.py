@@ -24,14 +24,23 @@ MOST_WEIGHT = 1e12
 class Histogram:
     """Lengths, the older the lighter."""
 
-    __slots__ = ("_steps", "_total", "_weight", "expected_tokens", "seen")
+    __slots__ = ("_expected_tokens", "_steps", "_total", "_weight", "seen")
 
     def __init__(self) -> None:
         self._steps = array("d", bytes(8 * STEPS))
         self._total = 0.0
         self._weight = 1.0
         self.seen = 0
-        self.expected_tokens = DEFAULT_TOKENS
+        self._expected_tokens = DEFAULT_TOKENS
+        """0: to be found anew."""
+
+    @property
+    def expected_tokens(self) -> int:
+        """What `SHARE` of all do not exceed. Found when it is asked for: every worker learns from all
+        answers, and decides on some."""
+        if not self._expected_tokens:
+            self._expected_tokens = self._find()
+        return self._expected_tokens
 
     def learn(self, tokens: int) -> None:
         """Add one. The later ones weigh more, which is the same as making all earlier ones lighter."""
@@ -44,7 +53,7 @@ class Histogram:
             self._steps = array("d", (each / self._weight for each in self._steps))
             self._total /= self._weight
             self._weight = 1.0
-        self.expected_tokens = self._find()
+        self._expected_tokens = 0
 
     def _find(self) -> int:
         """Return the upper edge of the step that `SHARE` of all are at or below."""

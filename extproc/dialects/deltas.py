@@ -100,6 +100,8 @@ def choice_pieces(index: int, at: Place, choice: Document) -> Iterator[Piece]:
     for name in SPOKEN:
         if isinstance(text := delta.get(name), str):
             yield Piece(Channel(index, name), (*at, name), text)
+    if isinstance(text := members(delta.get("audio")).get("transcript"), str):
+        yield Piece(Channel(index, "transcript"), (*at, "audio", "transcript"), text)
     text = members(delta.get("function_call")).get("arguments")
     if isinstance(text, str):
         place = (*at, "function_call", "arguments")
@@ -181,6 +183,8 @@ def choice_text(channel: Channel, text: str) -> Mapping[str, Any]:
             return {"text": text}
         case "function_call":
             return {"delta": {"function_call": {"arguments": text}}}
+        case "transcript":
+            return {"delta": {"audio": {"transcript": text}}}
         case "arguments" | "input" as name:
             form = "function" if name == "arguments" else "custom"
             return {"delta": {"tool_calls": [{"index": channel.part, form: {name: text}}]}}

@@ -14,6 +14,12 @@ from extproc.request import Kind
 BETWEEN = "\n\n"
 SYSTEM_ROLES = ("system", "developer")
 """OpenAI's newer name for the same; most chat templates know the older only."""
+RETELLING = (
+    *("prompt_logprobs", "return_token_ids", "return_prompt_text", "enable_response_messages"),
+    *("return_prompt_token_ids", "echo"),
+)
+"""By these, engines tell the prompt in their answer, its system prompt included: vLLM; of the last two
+the first is SGLang's, and `echo` repeats a chat's last message, which may be of the system."""
 
 
 def prepend_system(kind: Kind, document: Document, text: str) -> dict[str, Any]:
@@ -45,3 +51,15 @@ def before(text: str, content: str | list[Any] | None) -> str | list[Any]:
     if isinstance(content, str):
         return f"{text}{BETWEEN}{content}"
     return [{"type": "text", "text": f"{text}{BETWEEN}"}, *content]
+
+
+def find_retelling(document: Document) -> str | None:
+    """Name a member that asks the engine to tell its prompt. 0 asks as well: `prompt_logprobs`."""
+    return next(
+        (
+            name
+            for name in RETELLING
+            if document.get(name) is not None and document[name] is not False
+        ),
+        None,
+    )

@@ -201,7 +201,8 @@ def list_items(at: Place, items: Sequence[object], speaker: Speaker, how: How) -
 def how_of(name: str, how: How | None, above: Mapping[str, object]) -> How:
     """Say how a member of a known shape is to be read."""
     if name == "data" and (
-        above.get("type") in ("base64", "redacted_thinking") or "format" in above
+        above.get("type") in ("base64", "redacted_thinking")
+        or ("format" in above and "type" not in above)  # sound: `input_audio`
     ):
         return "skip"
     return how or "free"
@@ -229,6 +230,8 @@ def find_unreadable(kind: Kind, document: Document) -> str | None:
         if document.get(name):
             return name
     name = PROMPTS.get(kind, "")
+    if kind is Kind.CHAT:
+        return find_embeds(as_list(document.get(name)), name)
     if kind not in (Kind.COMPLETIONS, Kind.EMBEDDINGS):
         return None
     for index, item in enumerate(as_list(document.get(name))):
@@ -237,3 +240,16 @@ def find_unreadable(kind: Kind, document: Document) -> str | None:
         if isinstance(item, list) and item:
             return f"{name}[{index}]"
     return None
+
+
+def find_embeds(messages: Sequence[object], name: str) -> str | None:
+    """Name a part that is what a model made of a text: vLLM puts it into the prompt as it is."""
+    for index, message in enumerate(messages):
+        for number, part in enumerate(as_list(member(message, "content"))):
+            if member(part, "type") == "prompt_embeds":
+                return f"{name}[{index}].content[{number}]"
+    return None
+
+
+def member(value: object, name: str) -> object:
+    return cast("dict[str, object]", value).get(name) if isinstance(value, dict) else None

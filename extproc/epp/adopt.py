@@ -22,7 +22,8 @@ NOBODY = Identity(tenant="", key_id="")
 """The gateway in front knows who asks."""
 
 MOST_LETTERS = 256
-"""Of a model's name, as it is known here: anybody may write anything there, and it is told to all who pick."""
+"""Of a model's name, as it is known here: anybody may write anything there, and it is told to all who pick, and
+shown on terminals."""
 OBJECT = re.compile(rb"\s*\{")
 read_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 read_text = msgspec.json.Decoder(str).decode
@@ -51,7 +52,7 @@ class Adopt(Filter):
             prompt = prompt and prompt.editing(model=name)
         if prompt is not None:
             request = request.having(prompt)
-        known = name if len(name) <= MOST_LETTERS else ""
+        known = name if len(name) <= MOST_LETTERS and name.isprintable() else ""
         model = Model(name=known, pool=self._pool, served_as=known)
         return request.having(NOBODY).having(model).having(Payload(raw))
 

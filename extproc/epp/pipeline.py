@@ -38,7 +38,7 @@ def build(policy: Policy, rules: PickerRules, view: EngineView) -> Sequence[Filt
     shed = Shed(pool.name, rules.objectives, view, rules.full)
     adapters = [model.name for model in policy.models if model.adapter]
     return (
-        *((Narrow(),) if rules.conformance else ()),
+        *((Narrow(view.knows),) if rules.conformance else ()),
         Adopt(pool.name),
         *((shed,) if rules.objectives else ()),
         Glance(Prefixing(adapters)),

@@ -20,6 +20,7 @@ from extproc.filters.catalog import Catalog
 from extproc.filters.classify import ReachClassifier, look_twice
 from extproc.filters.consult import Consult
 from extproc.filters.context import Context
+from extproc.filters.echo import hide
 from extproc.filters.elsewhere import Elsewhere
 from extproc.filters.explain import Explain, Recorder
 from extproc.filters.firewall import stand_guard
@@ -133,10 +134,11 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
         *cascade(policy, outside.standing),
         Served(engines),
         Modality({model.name: model.modalities for model in policy.models}),
+        *collect(policy, outside.caching),
+        *hide(policy),
+        *check_answers(policy, outside.pii_meter, outside.audit, outside.clock),
         Parameters({model.name: model.parameters for model in policy.models}),
         Context({m.name: m.context_tokens for m in policy.models if m.context_tokens}),
-        *collect(policy, outside.caching),
-        *check_answers(policy, outside.pii_meter, outside.audit, outside.clock),
         *answers,
         *mask(policy, outside),
         *leave(policy, outside.engines, outside.audit, outside.clock),  # what it sees is masked
@@ -149,7 +151,7 @@ def build(policy: Policy, outside: Outside) -> Sequence[Filter]:
         *serve(policy),
         *fit(policy, outside.engines, outside.clock),
         Write(),
-        *hedge(policy),
+        *hedge(policy, outside.engines),
         Elsewhere({p.name: str(p.upstream.where()) for p in policy.pools if p.upstream}),
         Prefixing(
             adapters(policy),

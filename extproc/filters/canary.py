@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-import msgspec
-
 from extproc.decision import Decision
 from extproc.filter import AnswerMode, BodyTransform, Filter
 from extproc.filters.attacks import Told
 from extproc.policy.firewall import CanaryPolicy, FirewallPolicy
-from extproc.request import Body, Fact, Identity, Kind, Model, Operation, Prompt, Request
+from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request
 from extproc.safety.injection.canary import make_canary, plant, watching
-from extproc.safety.injection.echo import Unechoed
 from extproc.safety.scope import rules_for, tenant_rules
 
 MUTE = frozenset({Kind.EMBEDDINGS, Kind.COUNT_TOKENS})
@@ -27,12 +24,6 @@ class Marked(Fact, frozen=True):
 
     canary: str
     cuts: bool
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """What a client has sent."""
-
-    instructions: str | None = None
 
 
 class Canary(Filter):
@@ -74,11 +65,7 @@ class Canary(Filter):
             return None
         leaked = partial(self._leaked, request.keeping(Identity, Model), marked)
         kind = request.fact(Operation).kind
-        watched = watching(kind, marked.canary, cuts=marked.cuts, leaked=leaked)
-        body = request.find(Body)
-        if kind is not Kind.RESPONSES or body is None:
-            return watched
-        return Unechoed(msgspec.json.decode(body.raw, type=Sent).instructions or "", watched)
+        return watching(kind, marked.canary, cuts=marked.cuts, leaked=leaked)
 
     def _leaked(self, request: Request, marked: Marked) -> None:
         outcome = "cut" if marked.cuts else "tagged"

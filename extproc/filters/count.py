@@ -1,8 +1,13 @@
-"""How many tokens a request is, and how many its answer may be; later, how wrong that was."""
+"""How many tokens a request is, and how many its answer may be; later, how wrong that was.
+
+Envoy tells the ends of one of its threads to one worker, whoever has counted; so what engines say is passed
+on, and all workers of the host learn alike (`counting/lasting.py`).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from engines.watch.messages import Used
 from extproc.counting.counted import Counted, Truth
 from extproc.counting.counter import Asked, Counter
 from extproc.counting.expect import expect_completion
@@ -14,6 +19,8 @@ from extproc.request import Body, Fact, Identity, Kind, Model, Operation, Prompt
 
 Observe = Callable[[float, str, str], None]
 """The count divided by the truth, the model, and who had counted."""
+MOST_TOKENS = 2**40
+"""An engine that says more is mistaken; this many still fit into a message."""
 GENERATING = frozenset(kind.value for kind in ANSWERS)
 
 
@@ -29,13 +36,15 @@ class Count(Filter):
         counters: Mapping[str, Counter],
         contexts: Mapping[str, int],
         lengths: Lengths,
+        tell: Callable[[Used], None],
         observe: Observe = lambda _ratio, _model, _by: None,
     ) -> None:
         """`counters` of all models by public name; `contexts` of those whose policy says how many
-        tokens they take."""
+        tokens they take. `tell` passes on what an engine has counted."""
         self._counters = counters
         self._contexts = contexts
         self._lengths = lengths
+        self._tell = tell
         self._observe = observe
 
     async def decide(self, request: Request) -> Decision:
@@ -62,25 +71,31 @@ class Count(Filter):
         )
 
     async def settle(self, outcome: Outcome) -> None:
-        """Learn from the truth, where there is one."""
+        """Let all learn from the truth, where there is one."""
         counted = Truth.read(outcome.witness)
         model = str(outcome.witness.get("model", ""))
         if outcome.running or outcome.status != 200 or counted is None or not model:
             return
         if "picked_pool" in outcome.witness:  # another model has served than it was counted for
             return
-        prompt_tokens = outcome.tokens("prompt_tokens")
+        prompt_tokens = said(outcome, "prompt_tokens")
+        mix, answer_tokens = "", 0
         if prompt_tokens:
             self._observe(counted.estimate / prompt_tokens, model, counted.counted_by)
-            if counted.mix is not None and model in self._counters:
-                self._counters[model].estimator.learn(counted.mix, prompt_tokens)
-        completion_tokens = outcome.tokens("completion_tokens")
-        if completion_tokens and outcome.witness.get("operation") in GENERATING:
+            mix = str(outcome.witness.get("prompt_mix", "")) if model in self._counters else ""
+        if outcome.witness.get("operation") in GENERATING:
+            answer_tokens = said(outcome, "completion_tokens") // counted.answers
+        if mix or answer_tokens:
             key_id = str(outcome.witness.get("key_id", ""))
-            self._lengths.learn(key_id, model, completion_tokens // counted.answers)
+            self._tell(Used(model, key_id, prompt_tokens, mix, answer_tokens))
 
 
 def size_of(request: Request) -> int:
     """Bytes of the body as it came."""
     body = request.find(Body)
     return len(body.raw) if body else request.announced_bytes
+
+
+def said(outcome: Outcome, name: str) -> int:
+    """What the engine has counted; 0 where it does not say."""
+    return min(max(outcome.tokens(name) or 0, 0), MOST_TOKENS)

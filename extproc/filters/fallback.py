@@ -11,6 +11,7 @@ same limits. What may be sent twice is said in `may_repeat` and `may_resend` alo
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import ClassVar
 
 import msgspec
@@ -36,6 +37,8 @@ from extproc.request import (
     Request,
     Tries,
 )
+from extproc.routing.ladder import count_requests, order
+from extproc.routing.settings import DEFAULTS
 from extproc.routing.tracks import Tracks
 
 HEAD_BYTES = 16 * 1024
@@ -224,10 +227,11 @@ class Alternatives(Filter):
 
     def _offer(self, request: Request, members: Sequence[str]) -> Alternative:
         model, document = request.fact(Model), request.fact(Prompt).document
-        idlest = sorted(
-            self._view.candidates(model.pool, model.name), key=lambda each: each.in_flight
-        )
-        endpoints = tuple(each.endpoint for each in idlest[:ATTEMPTS_HERE])
+        candidates = self._view.candidates(model.pool, model.name)
+        fresh_s = monotonic() - DEFAULTS.fresh_s
+        counts = [float(count_requests(each, fresh_s)) for each in candidates]
+        idlest = order(request.settle_key, counts, ATTEMPTS_HERE)
+        endpoints = tuple(candidates[place].endpoint for place in idlest)
         return Alternative(model, head_of(document, members), endpoints)
 
 

@@ -44,10 +44,11 @@ class Governance:
     ) -> Sequence[Filter]:
         """Make the filters of one policy version. Raises: PolicyError."""
         priorities = [each.priority() for each in policy.priorities]
+        engines.tell_used(self.lasting.learn)
         counting = {model.name: self._counter(model, engines) for model in policy.models}
         contexts = {m.name: m.context_tokens for m in policy.models if m.context_tokens}
         return (
-            Count(counting, contexts, self.lasting.lengths, self.meter.counted),
+            Count(counting, contexts, self.lasting.lengths, engines.used, self.meter.counted),
             Limits(
                 reaches(policy),
                 self.counters,

@@ -4,9 +4,12 @@ Envoy does it (`hedge_on_per_try_timeout`): when no response headers have come i
 endpoint too, and whichever answers first is the answer; the other is stopped. So it is for answers
 that come in one piece: a stream's headers come at once, however late its first token is.
 
-    after     the model's own p95 by default, as this worker has seen it lately
+    after     the model's own p95 by default, as it was lately
     a share   of all such requests may be asked twice: an engine that is slow because it is busy must
               not be given twice the work
+
+Both come from how requests end. Envoy tells the ends of one of its threads to one worker, whoever has
+decided, so they are heard from the view, which tells every worker.
 """
 
 from bisect import insort
@@ -17,8 +20,10 @@ from typing import ClassVar
 
 import msgspec
 
-from extproc.decision import Decision, Outcome
+from engines.watch.messages import Ended
+from extproc.decision import Decision
 from extproc.filter import Filter
+from extproc.ports import EngineView
 from extproc.request import Fact, Hedge, Kind, Model, Operation, Payload, Prompt, Request, Tries
 
 SEEN = 500
@@ -30,6 +35,8 @@ BURST = 5.0
 """Second tries that may come together, when there was none for a while."""
 TOKEN_BYTES = 4
 """Of a prompt, roughly: this bound needs no more."""
+MOST_ARMED = 10_000
+"""Requests under way that may be asked twice; of more, the oldest are not counted."""
 SAFE = frozenset({Kind.CHAT, Kind.COMPLETIONS, Kind.EMBEDDINGS, Kind.MESSAGES})
 """What leaves nothing behind when it is done twice."""
 
@@ -84,11 +91,16 @@ class Hedging(Filter):
     name: ClassVar[str] = "hedge"
     needs: ClassVar[frozenset[type[Fact]]] = frozenset({Operation, Prompt, Model, Payload})
 
-    def __init__(self, rules: Mapping[str, HedgeRule], elsewhere: frozenset[str]) -> None:
+    def __init__(
+        self, rules: Mapping[str, HedgeRule], elsewhere: frozenset[str], view: EngineView
+    ) -> None:
         self._rules = rules
         self._elsewhere = elsewhere
         self._latencies = {name: Latencies() for name in rules}
         self._purses = {name: Purse(rule.max_share) for name, rule in rules.items()}
+        self._armed: dict[str, Purse] = {}
+        """What pays, by settle key, oldest first: each worker for what it has decided."""
+        view.tell_ends(self.heard)
 
     async def decide(self, request: Request) -> Decision:
         model = request.fact(Model)
@@ -102,17 +114,19 @@ class Hedging(Filter):
         after_s = self._latencies[model.name].p95() if rule.after_s is None else rule.after_s
         if after_s is None or purse.is_empty:
             return request
+        if len(self._armed) >= MOST_ARMED:
+            del self._armed[next(iter(self._armed))]
+        self._armed[request.settle_key] = purse
         return request.having(Hedge(max(1, ceil(after_s * 1000))))
 
-    async def settle(self, outcome: Outcome) -> None:
-        known = outcome.witness
-        model = str(known.get("model", ""))
-        if outcome.running or model not in self._rules or known.get("stream"):
-            return
-        if outcome.status == 200 and outcome.latency_s:
-            self._latencies[model].add(outcome.latency_s)
-        if "hedge_ms" in known and outcome.attempts > 1:
-            self._purses[model].take()
+    def heard(self, ended: Ended) -> None:
+        """Learn from the end of any request of this host."""
+        latencies = self._latencies.get(ended.model)
+        if latencies and ended.status == 200 and ended.latency_s and not ended.is_stream:
+            latencies.add(ended.latency_s)
+        purse = self._armed.pop(ended.key, None)
+        if purse and ended.attempts > 1:
+            purse.take()
 
 
 def is_short(request: Request, rule: HedgeRule) -> bool:

@@ -180,11 +180,16 @@ class Limits(Filter):
             await self._counters.renew(str(outcome.witness["settle_key"]), LEASE_S)
 
     async def settle(self, outcome: Outcome) -> None:
+        if may_have_reserved(outcome):
+            await asyncio.sleep(UNDER_WAY_S)
+        await self.settle_again(outcome)
+
+    async def settle_again(self, outcome: Outcome) -> None:
+        """Whatever was under way when it ended is not any more: this waits for nothing."""
         known = outcome.witness
+        if may_have_reserved(outcome):
+            await self._counters.settle(str(known["settle_key"]), None, forget=True)
         if "reserved_tokens" not in known:
-            if may_have_reserved(outcome):
-                await asyncio.sleep(UNDER_WAY_S)
-                await self._counters.settle(str(known["settle_key"]), None, forget=True)
             return
         counted, key = int(known.get("prompt_estimate", 0)), str(known["settle_key"])
         used = spent(outcome, counted, str(known.get("price", "")))
@@ -197,9 +202,6 @@ class Limits(Filter):
             slices = Slices(self._counters, key, LEASE_S)
             await slices.give_back(used.completion_tokens if used else 0)
 
-    async def settle_again(self, outcome: Outcome) -> None:
-        await self.settle(outcome)
-
 
 def is_semaphore(standing: Standing) -> bool:
     return standing.limit.algorithm is Algorithm.SEMAPHORE
@@ -210,7 +212,8 @@ def may_have_reserved(outcome: Outcome) -> bool:
     or the worker died: then nothing but the key is known, and nobody was asked for an answer."""
     known = outcome.witness
     lost = outcome.status == 0 or outcome.status >= 500
-    return lost and outcome.attempts == 0 and "settle_key" in known and "deny" not in known
+    decided = "deny" in known or "reserved_tokens" in known
+    return lost and outcome.attempts == 0 and "settle_key" in known and not decided
 
 
 def take_note(claim: Claim, verdict: Verdict, turn: Turn | None) -> Reserved:

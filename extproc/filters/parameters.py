@@ -14,12 +14,15 @@ from extproc.dialects.lengths import (
     count_answers,
     find_length,
 )
-from extproc.dialects.system import BETWEEN, prepend_system
+from extproc.dialects.system import BETWEEN, find_retelling, prepend_system
 from extproc.errors import Reason
 from extproc.filter import Filter
 from extproc.filters.resolve import right_to
 from extproc.policy.catalog import Bounds, ParameterRule
 from extproc.request import Fact, Identity, Kind, Model, Operation, Prompt, Request
+
+PRIORITY = "priority"
+"""A place in the queue of vLLM and SGLang, which take opposite ends of it for the first."""
 
 
 class Parameters(Filter):
@@ -38,9 +41,11 @@ class Parameters(Filter):
             for rule in self._rules.get(request.fact(Model).name, ())
             if is_for(rule, groups, right_to(kind))
         ]
+        prompt = request.fact(Prompt)
+        if denial := check_priority(rules, prompt.document):
+            return denial
         if not rules:
             return request
-        prompt = request.fact(Prompt)
         document = rewrite(rules, kind, prompt)
         if isinstance(document, Deny):
             return document
@@ -53,6 +58,18 @@ def is_for(rule: ParameterRule, groups: frozenset[str], operation: str) -> bool:
     return (not rule.groups or not groups.isdisjoint(rule.groups)) and (
         not rule.operations or operation in rule.operations
     )
+
+
+def check_priority(rules: Sequence[ParameterRule], document: Document) -> Deny | None:
+    """Refuse to let a client choose its place in the engine's queue, which serves all tenants. A rule
+    that clamps it says how far that may go."""
+    value = document.get(PRIORITY)
+    if value is None or value == 0 or any(PRIORITY in rule.clamp for rule in rules):
+        return None
+    message = (
+        f"{PRIORITY!r} is not allowed for this model: who goes first is not for clients to say."
+    )
+    return Deny(Reason.FORBIDDEN_PARAMETER, message, PRIORITY)
 
 
 def rewrite(rules: Sequence[ParameterRule], kind: Kind, prompt: Prompt) -> Document | Deny:
@@ -68,7 +85,11 @@ def rewrite(rules: Sequence[ParameterRule], kind: Kind, prompt: Prompt) -> Docum
         if denial := clamp(rule, kind, document):
             return denial
     if said := [rule.system_prompt for rule in rules if rule.system_prompt]:
-        document.update(prepend_system(kind, document, BETWEEN.join(said)))
+        prepended = prepend_system(kind, document, BETWEEN.join(said))
+        if prepended and (name := find_retelling(prompt.document)):
+            message = f"{name!r} would tell the system prompt: it is not allowed for this model."
+            return Deny(Reason.FORBIDDEN_PARAMETER, message, name)
+        document.update(prepended)
     return document
 
 

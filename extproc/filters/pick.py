@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import ClassVar
 
+from msgspec import structs
+
 from engines.watch.messages import Ended, Picked
 from extproc.counting.counted import Counted
 from extproc.decision import Decision, Deny, Outcome
@@ -136,6 +138,10 @@ class Pick(Filter):
         if prefiller := known.get("prefiller"):
             self._end(f"{key}{PREFILLING}", str(pool), str(prefiller), outcome)
 
+    async def settle_again(self, outcome: Outcome) -> None:
+        """Count on it no longer. How it ended is left out: breakers may have heard of that."""
+        await self.settle(structs.replace(outcome, status=0, attempts=0, failed=()))
+
     def _end(self, key: str, pool: str, endpoint: str, outcome: Outcome) -> None:
         self._view.ended(
             Ended(
@@ -147,6 +153,8 @@ class Pick(Filter):
                 latency_s=outcome.latency_s,
                 failed=tuple(outcome.failed) if not key.endswith(PREFILLING) else (),
                 model=text(outcome.witness.get("picked_model") or outcome.witness.get("model")),
+                attempts=outcome.attempts,
+                is_stream=bool(outcome.witness.get("stream")),
             )
         )
 

@@ -126,7 +126,7 @@ def leave(
     return (*guard(policy), Egress(gates, policy.pii.own(), onward, audit, clock))
 
 
-def hedge(policy: Policy) -> Sequence[Filter]:
+def hedge(policy: Policy, view: EngineView) -> Sequence[Filter]:
     """Ask twice where the policy wants it."""
     rules = {
         model.name: HedgeRule(
@@ -135,7 +135,7 @@ def hedge(policy: Policy) -> Sequence[Filter]:
         for model in policy.models
         if model.hedge
     }
-    return (Hedging(rules, others(policy).elsewhere),) if rules else ()
+    return (Hedging(rules, others(policy).elsewhere, view),) if rules else ()
 
 
 def say_nothing(rule: ParameterRule) -> ParameterRule:

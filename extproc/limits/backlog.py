@@ -26,7 +26,7 @@ class Missed(msgspec.Struct, frozen=True):
     lease_s: float = 0.0
     spent: Spent | None = None
     forget: bool = False
-    """Its key may come again: whoever waits asks more than once."""
+    """Gives back what was refused. Its key may come again, for a request may ask more than once."""
     tries: int = 0
 
 
@@ -37,6 +37,8 @@ class Backlog:
         """`wake` whoever sends them."""
         self._wake = wake
         self._most = most
+        self._revocable: dict[str, Missed] = {}
+        """What gives back a refusal, by its key: kept or on its way."""
         self.calls: deque[Missed] = deque()
         """The next one first."""
         self.dropped = 0
@@ -44,25 +46,49 @@ class Backlog:
 
     def add(self, missed: Missed) -> None:
         if len(self.calls) >= self._most:
-            self.calls.popleft()
+            self.done(self.calls.popleft())
             self.dropped += 1
-        self.calls.append(missed)
+        self.take_back(missed.settle_key)
+        self._keep(missed)
         self._wake()
+
+    def take(self) -> Missed | None:
+        """Return the next one. It is on its way until it is `done` or `put_back`."""
+        while self.calls:
+            missed = self.calls.popleft()
+            if self._is_wanted(missed):
+                return missed
+        return None
+
+    def done(self, missed: Missed) -> None:
+        if self._revocable.get(missed.settle_key) is missed:
+            del self._revocable[missed.settle_key]
 
     def put_back(self, missed: Missed) -> bool:
         """Send it later, behind the others, which may do better. False when it was tried for the last
         time."""
-        if missed.tries + 1 < TRIES:
-            self.calls.append(msgspec.structs.replace(missed, tries=missed.tries + 1))
+        if not self._is_wanted(missed):
             return True
-        self.give_up()
+        if missed.tries + 1 < TRIES:
+            self._keep(msgspec.structs.replace(missed, tries=missed.tries + 1))
+            return True
+        self.give_up(missed)
         return False
 
-    def give_up(self) -> None:
-        """Note that one will never be sent."""
+    def give_up(self, missed: Missed) -> None:
+        """Note that it will never be sent."""
+        self.done(missed)
         self.dropped += 1
 
     def take_back(self, settle_key: str) -> None:
-        """It asks again under its key: what should have been given back may be its own now."""
-        kept = (one for one in self.calls if not (one.forget and one.settle_key == settle_key))
-        self.calls = deque(kept)
+        """It asks again under its key, or has been let in: what should have been given back is its own
+        now."""
+        self._revocable.pop(settle_key, None)
+
+    def _keep(self, missed: Missed) -> None:
+        self.calls.append(missed)
+        if missed.forget:
+            self._revocable[missed.settle_key] = missed
+
+    def _is_wanted(self, missed: Missed) -> bool:
+        return not missed.forget or self._revocable.get(missed.settle_key) is missed

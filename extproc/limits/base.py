@@ -265,6 +265,10 @@ class Counters(Protocol):
         """Forget what is taken. False when nothing was known."""
         ...
 
+    async def probe(self) -> None:
+        """See whether they can count: a server may be full, and yet answer and forget."""
+        ...
+
     async def leave(self, places: Sequence[Place]) -> None:
         """Give up places in lines. Unknown ones do not matter."""
         ...

@@ -81,8 +81,9 @@ def explain_all(
     """Tell what pydantic found. Alternatives that all failed at one place are one mistake."""
     found: dict[Place, list[str]] = {}
     given = list(errors)
+    above = {error["loc"][:length] for error in given for length in range(len(error["loc"]))}
     for error in given:
-        if error["type"] == "too_short" and any(is_below(e["loc"], error["loc"]) for e in given):
+        if error["type"] == "too_short" and error["loc"] in above:
             continue  # what it has is wrong already
         place = error["loc"]
         if error["type"] != "missing":
@@ -92,10 +93,6 @@ def explain_all(
         if (message := explain(error, place, root)) not in said:
             said.append(message)
     return {place: ", or ".join(said) for place, said in found.items()}
-
-
-def is_below(place: Place, other: Place) -> bool:
-    return len(place) > len(other) and place[: len(other)] == other
 
 
 WORDS: Mapping[str, str] = {

@@ -7,7 +7,7 @@ from typing import cast
 
 import yaml
 from pydantic import ValidationError
-from yaml.constructor import SafeConstructor
+from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.reader import ReaderError
 
 from extproc.counting.vocabulary import Vocabularies
@@ -153,19 +153,37 @@ def check_depth(raw: bytes) -> None:
             depth -= 1
 
 
+class Constructor(SafeConstructor):
+    """Makes plain values only, no code runs, and says where one stands that cannot be made."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            # The stubs give no type to its parameter.
+            made: object = super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType]
+        except (ValueError, AttributeError, LookupError) as exc:  # the last two for `!!bool x`
+            raise ConstructorError(None, None, explain_value(exc), node.start_mark) from None
+        return made
+
+
 def construct(node: yaml.Node) -> object:
-    """Make values of what was parsed: plain ones only, no code runs. It writes merged members
-    (`<<`) into the node, so that a mistake in one is placed where it stands.
+    """Make values of what was parsed. It writes merged members (`<<`) into the node, so that a
+    mistake in one is placed where it stands.
 
     Raises:
-        yaml.YAMLError, ValueError: There is no such value.
+        yaml.YAMLError: There is no such value.
     """
-    try:
-        # The stubs give no type to its parameter.
-        made: object = SafeConstructor().construct_document(node)  # pyright: ignore[reportUnknownMemberType]
-    except (AttributeError, LookupError) as exc:  # what PyYAML lets out for `!!bool x`
-        raise ValueError("a value that is not of its tag's type") from exc
+    made: object = Constructor().construct_document(node)  # pyright: ignore[reportUnknownMemberType]
     return made
+
+
+def explain_value(exc: Exception) -> str:
+    if not isinstance(exc, ValueError):
+        return "a value that is not of its tag's type"
+    if "integer string conversion" in str(
+        exc
+    ):  # Python's bound, and its advice, is for programmers
+        return "a number of too many digits"
+    return str(exc)
 
 
 class Repeated:
@@ -250,8 +268,6 @@ def explain_yaml(path: Path, raw: bytes, exc: Exception) -> Flaw:
     said = " ".join(str(exc).split())
     if isinstance(exc, RecursionError):
         said = "nested too deeply"
-    elif "integer string conversion" in said:  # Python's bound, and its advice, is for programmers
-        said = "a number of too many digits"
     return Flaw(f"{path}: {said}")
 
 

@@ -18,8 +18,11 @@ def check_rest(joined: Mapping[str, object], wrong: Collection[Place]) -> Iterab
     kept: dict[str, object] = {}
     indexes: dict[str, list[int]] = {}
     left_out: set[str] = set()
+    wrong_in: dict[int | str, set[int | str]] = {}
+    for place in wrong:
+        wrong_in.setdefault(place[0], set()).update(place[1:2])
     for section, given in joined.items():
-        entries = {place[1] for place in wrong if place[0] == section and len(place) > 1}
+        entries = wrong_in.get(section, set())
         if (section,) in wrong and section in Policy.model_fields:
             return  # a whole section that is not there: anything may have been in it
         if isinstance(given, list):

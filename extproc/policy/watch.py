@@ -1,6 +1,7 @@
 """Reload: notice that the policy's files changed, and swap when what they say can be served."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -91,7 +92,7 @@ class Watch:
     async def _take(self, sources: Sources, version: str) -> None:
         try:
             # In a thread: a thousand keys take a quarter of a second, and requests are waiting.
-            policy = await asyncio.to_thread(self._load, sources)
+            policy = await asyncio.to_thread(self._read, sources)
             if self._ready and not await self._is_ready(self._ready(policy), policy):
                 self._judged = ""  # whatever the files say now is news
                 return
@@ -103,6 +104,17 @@ class Watch:
         else:
             self._refused = ""
             log.info(Event.POLICY_LOADED, policy=version)
+
+    def _read(self, sources: Sources) -> Policy:
+        """Load while the garbage collector rests: it walks over all of what is read, again and again, and nothing
+        else runs in the process meanwhile. With 20 000 keys requests waited for 0.3 to 0.8 s, and so for 0.07 s."""
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            return self._load(sources)
+        finally:
+            if was_on:
+                gc.enable()
 
     async def _is_ready(self, ready: Awaitable[None], policy: Policy) -> bool:
         """Wait for it; False when the files say something else by then."""

@@ -53,7 +53,8 @@ class _Pool:
     def __init__(self, name: str, rules: HealthRules, changes: deque[Change]) -> None:
         self.name = name
         self.rules = rules
-        self.members: Sequence[Member] = ()
+        self.members: Sequence[Member] | None = None
+        """None: nobody has told."""
         self.endpoints = dict[str, EndpointHealth]()
         self.ailing = dict[str, EndpointHealth]()
         self._changes = changes
@@ -80,7 +81,7 @@ class _Pool:
     def find(self, endpoint: str) -> EndpointHealth | None:
         """Look one up. Of pools whose members were told there is nobody else: a retry may have gone to
         another pool."""
-        if self.members:
+        if self.members is not None:
             return self.endpoints.get(endpoint)
         return self.of(endpoint)
 
@@ -148,7 +149,8 @@ class Watchdog:
         for name, pool in tuple(self._pools.items()):
             if pool.rules != rules.get(name, HealthRules()):
                 del self._pools[name]
-                self._of(name).join(pool.members, now_s)
+                if pool.members is not None:
+                    self._of(name).join(pool.members, now_s)
 
     def members(self, pools: Mapping[str, Sequence[Member]], now_s: float) -> None:
         """Say which endpoints there are, all of them. Those that are gone are forgotten."""

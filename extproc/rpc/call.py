@@ -77,8 +77,8 @@ class Call(Generic[In, Out]):
     """What a method is given. It reads and writes; only the connection uses the rest."""
 
     __slots__ = (
-        *("_fault", "_inbox", "_method", "_outlet", "_reading", "_unread", "ended", "number"),
-        *("opened", "task", "window"),
+        *("_fault", "_inbox", "_is_over", "_method", "_outlet", "_reading", "_unread", "ended"),
+        *("gone", "number", "opened", "task", "window"),
     )
 
     def __init__(self, number: int, method: "Method[In, Out]", outlet: Outlet, most: int) -> None:
@@ -89,10 +89,13 @@ class Call(Generic[In, Out]):
         self._reading: asyncio.Future[None] | None = None
         self._fault: CallError | None = None
         self._unread = 0
+        self._is_over = False
         self.window = outlet.first_window
         self.opened = False
         self.ended = False
         """The peer will send no more."""
+        self.gone = False
+        """The peer wants no more of it: what is written goes nowhere."""
         self.task: asyncio.Task[None] | None = None
 
     async def read(self) -> In | None:
@@ -104,7 +107,7 @@ class Call(Generic[In, Out]):
         while not self._inbox.messages:
             if self._fault is not None:
                 raise self._fault
-            if self.ended:
+            if self.ended or self._is_over:
                 return None
             self._reading = asyncio.get_running_loop().create_future()
             await self._reading
@@ -123,6 +126,8 @@ class Call(Generic[In, Out]):
 
     async def write(self, message: Out) -> None:
         """Send a message; wait while the peer has no room for it."""
+        if self.gone:
+            return
         raw = self._method.encode(message)
         if not self.opened:
             self.opened = True
@@ -137,7 +142,7 @@ class Call(Generic[In, Out]):
 
     async def _write_slowly(self, data: bytes) -> None:
         at = 0
-        while at < len(data):
+        while at < len(data) and not self.gone:
             size = min(len(data) - at, self._outlet.room(self.window))
             if size <= 0:
                 await self._outlet.wait()
@@ -145,6 +150,11 @@ class Call(Generic[In, Out]):
             self._spend(size)
             self._outlet.send(head(DATA, 0, self.number, size), data[at : at + size])
             at += size
+
+    def end(self) -> None:
+        """Wait for no more: what has come is still read, and then there is nothing."""
+        self._is_over = True
+        self.wake()
 
     def _spend(self, size: int) -> None:
         self.window -= size
@@ -164,6 +174,16 @@ class Call(Generic[In, Out]):
                 self._fault = exc
         self._credit()
         self.wake()
+
+    def give_up(self) -> bool:
+        """The peer wants no more of it. Return whether it goes on all the same."""
+        self.gone = True
+        if self._method.hears_out:
+            self.end()
+            self._outlet.wake()
+        elif self.task is not None:
+            self.task.cancel()
+        return self._method.hears_out
 
     def wake(self) -> None:
         """Tell a waiting `read` that something has changed."""
@@ -185,11 +205,13 @@ class Call(Generic[In, Out]):
 @dataclass(frozen=True, slots=True)
 class Method(Generic[In, Out]):
     """One method of a service. It ends well by returning, and otherwise by a CallError. It is
-    cancelled when the peer gives up."""
+    cancelled when the peer gives up, unless it hears it out."""
 
     serve: Callable[[Call[In, Out]], Awaitable[None]]
     decode: Callable[[bytes], In]
     encode: Callable[[Out], bytes]
+    hears_out: bool = False
+    """What the peer has said counts though it has gone: it is read to its end."""
 
 
 def widened(window: int, more: int) -> int:

@@ -24,9 +24,15 @@ HIGH_WATER_BYTES = 1024 * 1024
 """What may wait in the transport before writers wait: the replies of one turn of the loop, which are
 written when it ends, are not yet a peer that does not read."""
 
+MOST_CALLS = 10_000
+"""Open at once; one that waits has 3 kB. A peer with more to ask opens another connection: an Envoy does so
+of itself at 1024, and older ones, which may have that many requests waiting before they have read our
+settings, at what we announce."""
+
 OURS = {
     # Header blocks then mean the same wherever they come, and each is decoded once.
     frames.HEADER_TABLE_SIZE: 0,
+    frames.MAX_CONCURRENT_STREAMS: MOST_CALLS,
     frames.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
     frames.MAX_HEADER_LIST_SIZE: BLOCK_BYTES,
 }
@@ -65,15 +71,13 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self._outlet = Outlet(self._transport)
-        self._outlet.send(frames.settings(OURS))
-        self._outlet.send(frames.window_update(0, WINDOW_MOST - 65_535))
         self._everyone.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._everyone.discard(self)
         for call in tuple(self.calls.values()):
-            self._cancel(call)
+            self._give_up(call)
         self.lost.set_result(None)
+        self._forget()
 
     def pause_writing(self) -> None:
         """Read no more either: a peer that asks without reading the answers would fill our memory."""
@@ -108,6 +112,9 @@ class Connection(asyncio.Protocol):
         if len(received) < len(preface):
             return received
         self._begun = True
+        # Not before: to write to a peer that has spoken and gone would end this with its words unread.
+        self._outlet.send(frames.settings(OURS))
+        self._outlet.send(frames.window_update(0, WINDOW_MOST - 65_535))
         return received[len(preface) :]
 
     # ---- frames ------------------------------------------------------------------------------
@@ -170,6 +177,9 @@ class Connection(asyncio.Protocol):
             raise PeerError(frames.PROTOCOL_ERROR, "clients' streams have odd numbers")
         method = self._methods.get(self._headers.path(block), UNKNOWN)
         self._last = number
+        if len(self.calls) >= MOST_CALLS:  # nothing was done, and it may be asked again (8.7)
+            self._outlet.send(frames.reset(number, frames.REFUSED_STREAM))
+            return
         call = Call(number, method, self._outlet, self._most_bytes)
         call.ended = ended
         self.calls[number] = call
@@ -198,7 +208,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self, each: Frame) -> None:
         if (call := self._find(each)) is not None:
-            self._cancel(call)
+            self._give_up(call)
 
     def _settings(self, each: Frame) -> None:
         if each.flags & frames.ACK:
@@ -235,16 +245,23 @@ class Connection(asyncio.Protocol):
             log.error(Event.STREAM_FAULT, exc)
             status, message = Status.INTERNAL, "internal error"
         self.calls.pop(call.number, None)
+        self._forget()
+        if call.gone:
+            return
         block = closing(status, message, opened=call.opened)
         flags = frames.END_HEADERS | frames.END_STREAM
         self._outlet.send(frames.frame(frames.HEADERS, flags, call.number, block))
         if not call.ended:  # what the peer still has to say is not needed (8.1)
             self._outlet.send(frames.reset(call.number, frames.NO_ERROR))
 
-    def _cancel(self, call: Call[Any, Any]) -> None:
-        self.calls.pop(call.number, None)
-        if call.task is not None:
-            call.task.cancel()
+    def _give_up(self, call: Call[Any, Any]) -> None:
+        if not call.give_up():
+            self.calls.pop(call.number, None)
+
+    def _forget(self) -> None:
+        """A drain waits for calls that outlive their connection."""
+        if self.lost.done() and not self.calls:
+            self._everyone.discard(self)
 
     # ---- the end -----------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Where calls come in: a unix socket or a TCP port, and the drain."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,15 @@ CLOSE_S = 1.0
 """For a peer to read the last bytes; it is on the same machine or near."""
 
 UNIX = "unix:"
+
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""A peer that vanished without a word is found within 60 s, as clients and engines are (docs/dataplane.md).
+Its calls would wait for ever, and hold what they had read of their bodies."""
 
 
 class Listener:
@@ -52,6 +62,9 @@ class Listener:
             self._connect, host or None, int(port), backlog=BACKLOG, ssl=self._tls
         )
         self._server = server
+        for each in server.sockets:
+            for option in KEEPALIVE:  # connections inherit it (Linux)
+                each.setsockopt(*option)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
 

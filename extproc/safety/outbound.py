@@ -11,9 +11,11 @@ Arguments of tool calls, and strings of an answer in JSON, are looked through as
     tag    nothing: it is only counted
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -23,6 +25,7 @@ from extproc.dialects.rewriting import Rewriting, parse
 from extproc.dialects.sse import Splitter
 from extproc.filter import BodyTransform
 from extproc.request import Kind
+from extproc.safety.expressions import FloodError
 from extproc.safety.pii.begun import Openings
 from extproc.safety.pii.engine import Engine, Said
 from extproc.safety.pii.finding import Finding, resolve
@@ -38,6 +41,10 @@ STRENGTH: Mapping[OutboundAction, int] = {"tag": 0, "mask": 1, "cut": 2}
 FINISH = re.compile(rb'(?<!\\)"finish_reason"\s*+:\s*+"[a-z_]*+"')
 REPEATS = (b'.done"', *(b'"response.%s"' % how for how in (b"completed", b"incomplete", b"failed")))
 """Events that repeat texts."""
+LONG_BYTES = 65_536
+"""Of one event or document: from here on it is looked through in a thread."""
+MOST_PLACES = 200_000
+"""Where something may be, in an answer: 4 to 10 s. A megabyte of numbers in columns has 130 000."""
 
 
 class OutboundRule(msgspec.Struct, frozen=True):
@@ -63,7 +70,7 @@ class Look:
         openings: Openings | None = None,
     ) -> None:
         """`sent` says whether the caller has sent a value of that type; `tell` hears of each that he
-        has not before anything of it goes out. `openings` are those of the rules' types at least;
+        has not by `report`. `openings` are those of the rules' types at least;
         without them, anything may be the beginning of a value."""
         self._engine = engine
         self._own = own
@@ -71,11 +78,17 @@ class Look:
         self._sent = sent
         self._tell = tell
         self._openings = openings
+        self._places = 0
+        self._treated: list[tuple[str, OutboundAction]] = []
         self.is_cut = False
 
     def find(self, text: str) -> Sequence[Finding]:
         """Raises: FloodError."""
-        (found,) = self._engine.find([Said(text)], self._own)
+        scanned = self._engine.scan([Said(text)])
+        self._places += scanned.places
+        if self._places > MOST_PLACES:
+            raise FloodError("too many values")
+        (found,) = self._engine.search(scanned, self._own)
         kept = [each for each in found if each.type != LOOKALIKE and self._action(each.type)]
         return resolve(kept, lambda each: STRENGTH[self._action(each.type) or "tag"])
 
@@ -87,11 +100,17 @@ class Look:
         action = self._action(kind)
         if action is None or self._sent(kind, value):
             return value
-        self._tell(kind, action)
+        self._treated.append((kind, action))
         if action == "cut":
             self.is_cut = True
             return None
         return f"[{name_of(kind)}]" if action == "mask" else value
+
+    def report(self) -> None:
+        """Tell of what was treated since the last time. Not for threads."""
+        treated, self._treated = self._treated, []
+        for kind, action in treated:
+            self._tell(kind, action)
 
     def _action(self, kind: str) -> OutboundAction | None:
         for name in (kind, ALL):
@@ -111,9 +130,46 @@ class Outbound(BodyTransform):
         self._rewriting = Rewriting(kind, WindowEditor(look, REPEATS))
         self._arriving = Splitter()
         self._leaving = Splitter()
-        self.over = False
+        self._begun_bytes = 0
+        """Of the event, or the document, that is not all there."""
+        self._work: Callable[[], bytes] | None = None
+        """What is to be done in a thread."""
+        self._done = b""
+        self._has_finished = False
+        self.over = self.waits = False
 
     def feed(self, chunk: bytes) -> bytes:
+        done, self._done = self._done, b""
+        return done + self._do(partial(self._look_through, chunk), chunk) if chunk else done
+
+    def finish(self) -> bytes:
+        done, self._done = self._done, b""
+        if self._has_finished or self.over:
+            return done
+        self._has_finished = True
+        return done + self._do(self._end, b"")
+
+    async def wait(self) -> None:
+        self.waits = False
+        if self._work is not None:
+            work, self._work = self._work, None
+            self._done = await asyncio.to_thread(work)
+            self._look.report()
+
+    def _do(self, work: Callable[[], bytes], chunk: bytes) -> bytes:
+        """Do it here, or have what would hold others up waited for. What was found is told before
+        anything of it goes out."""
+        length = self._begun_bytes + len(chunk)
+        end = chunk.rfind(b"\n\n")
+        self._begun_bytes = length if end < 0 else len(chunk) - end
+        if length > LONG_BYTES:
+            self._work, self.waits = work, True
+            return b""
+        out = work()
+        self._look.report()
+        return out
+
+    def _look_through(self, chunk: bytes) -> bytes:
         if self._ending is None:
             return self._rewriting.feed(chunk)
         out: list[bytes] = []
@@ -127,9 +183,7 @@ class Outbound(BodyTransform):
             out.append(self._pass_on(raw, self._ending))
         return b"".join(out)
 
-    def finish(self) -> bytes:
-        if self.over:
-            return b""
+    def _end(self) -> bytes:
         rest = b"".join(self._rewriting.feed(each.raw) for each in self._arriving.finish())
         return rest + self._rewriting.finish()
 

@@ -16,6 +16,8 @@ FIRST, FIRST_STEP = 128, 8
 """Of so many characters of a text they are fewer, two tokens: somebody waits for the first words."""
 STEPS = 16
 """Of what is held for long, so much is new at each look: a long key is not read again for each word."""
+RARER = 1024
+"""Of what has gone out, so much is new: a megabyte that comes at once is not looked at 30 000 times."""
 BEFORE = 64
 """Characters that went out, and are looked at again for what they say of the next ones."""
 MOST_HELD = 16_384
@@ -86,7 +88,8 @@ class Window:
         self._text, self._at, self._gone = self._text[gone:], self._at - gone, self._gone + gone
         length = len(self._text)
         is_first = self._gone + length < FIRST
-        self._next = length + (FIRST_STEP if is_first else max(STEP, length // STEPS))
+        step = max(STEP, length // STEPS, self._gone // RARER)
+        self._next = length + (FIRST_STEP if is_first else step)
 
     def _find_open(self) -> int:
         """Say where what is held begins. A value that began before goes on in what is held, and words

@@ -11,6 +11,7 @@ local found =
 local answer = { math.floor(now_us / 1000), found[#found] or ARGV[1] }
 for index = 1, #found, 2 do
   answer[#answer + 1] = found[index]
-  answer[#answer + 1] = redis.call("HGET", KEYS[1], found[index])
+  -- Nothing, where a server that may evict keys has evicted that one.
+  answer[#answer + 1] = redis.call("HGET", KEYS[1], found[index]) or ""
 end
 return answer

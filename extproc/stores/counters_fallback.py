@@ -93,8 +93,7 @@ class LocalFallback:
     ) -> Verdict:
         tried = not self._breaker.open
         if tried:
-            if ticket and self._backlog.calls:
-                self._backlog.take_back(settle_key)
+            self._backlog.take_back(settle_key)
             try:
                 verdict = await self._shared.reserve(
                     settle_key, charges, lease_s, late=late, ticket=ticket
@@ -114,7 +113,7 @@ class LocalFallback:
         if verdict.admitted:
             self._backlog.add(Missed(settle_key, tuple(charges), lease_s))
         elif tried:
-            self._backlog.add(Missed(settle_key, forget=ticket is not None))
+            self._backlog.add(Missed(settle_key, forget=True))
         return verdict
 
     async def leave(self, places: Sequence[Place]) -> None:
@@ -169,14 +168,17 @@ class LocalFallback:
         await self._local.reset(name, scope)
         return await self._shared.reset(name, scope)
 
+    async def probe(self) -> None:
+        await self._shared.probe()
+
     async def run(self) -> None:
         """Try again while nothing answers, and send what was missed, until cancelled."""
         while True:
             if self._breaker.open:
                 await asyncio.sleep(self._probe_s)
                 await self._probe()
-            elif self._backlog.calls:
-                await self._send(self._backlog.calls.popleft())
+            elif missed := self._backlog.take():
+                await self._send(missed)
             else:
                 self._work.clear()
                 await self._work.wait()
@@ -192,9 +194,8 @@ class LocalFallback:
             log.warning(Event.COUNTERS_BACK, missed=self.missed)
 
     async def _probe(self) -> None:
-        """Ask for something that a server may only do when it may write."""
         try:
-            await self._shared.reset("-", "")
+            await self._shared.probe()
         except CountersFaultError as exc:
             self._note_fault(exc)
         else:
@@ -217,9 +218,10 @@ class LocalFallback:
                 log.error(Event.SETTLE_FAULT, exc, filter="limits", settle_key=missed.settle_key)
             self._note_fault(exc)
         except ValueError as exc:  # what passes uncounted is looked at only here
-            self._backlog.give_up()
+            self._backlog.give_up(missed)
             log.error(Event.SETTLE_FAULT, exc, filter="limits", settle_key=missed.settle_key)
         else:
+            self._backlog.done(missed)
             self._note_answer()
             if settlement is not None and settlement.state == "settled":
                 self._told(missed.settle_key, settlement)

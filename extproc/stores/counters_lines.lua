@@ -72,7 +72,6 @@ local function make_lines(WORKER, PRIORITY, TENANT, packed)
       redis.call("HSET", line.key, unpack(fields))
       redis.call("PEXPIRE", line.key, LINE_MS)
     end
-    redis.call("PEXPIRE", line.aside, LINE_MS)
   end
 
   local function turn_of(class, name)
@@ -286,6 +285,7 @@ local function make_lines(WORKER, PRIORITY, TENANT, packed)
           end
         elseif s.turn then
           redis.call("HSET", s.line.aside, s.name, write(s.turn))
+          redis.call("PEXPIRE", s.line.aside, LINE_MS) -- by nothing else: the dead never come back for it
           take_out(s.line, s.line.classes[PRIORITY], s.name, s.cost)
           call(s.line)
         end

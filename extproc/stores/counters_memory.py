@@ -177,6 +177,9 @@ class MemoryCounters:
         self._lines.call(f"{name}:{scope}")
         return found
 
+    async def probe(self) -> None:
+        """They always can."""
+
     def _find(self, settle_key: str, now_us: int) -> Record | None:
         for records in (self._open, self._settled):
             record = records.get(settle_key)

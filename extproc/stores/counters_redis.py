@@ -79,6 +79,8 @@ LEASES = "l"
 """The kind of key that a semaphore's leases lie under, beside what it has learned."""
 QUEUE = "q"
 """The kind of key that a line lies under; see `counters_lines.lua` for what belongs to it."""
+PROBE = "probe"
+"""What is written to see that it can be."""
 TAKEN = "bwml"
 """Kinds that are there only while something is taken."""
 GLOB = str.maketrans({char: f"\\{char}" for char in "*?[]^\\-"})
@@ -217,6 +219,9 @@ class RedisCounters:
     async def reset(self, name: str, scope: str) -> bool:
         keys = [self._key(f"{kind}:{name}:{scope}") for kind in KINDS + LEASES]
         return await self._ask(("DEL", *keys)) != 0
+
+    async def probe(self) -> None:
+        await self._ask(("SET", self._key(PROBE), b"", "PX", SLACK_MS))
 
     def _key(self, key: str) -> bytes:
         return (self._prefix + key).encode("utf-8", "surrogatepass")

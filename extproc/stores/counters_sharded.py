@@ -26,6 +26,7 @@ from extproc.limits.base import (
     Ticket,
     Unit,
     Verdict,
+    find_places,
 )
 
 SHARD = Limit(
@@ -71,6 +72,8 @@ class ShardedCounters:
         first = await self._common.reserve(settle_key, marked, lease_s, late=late, ticket=ticket)
         own = [one for one, home in zip(charges, homes, strict=True) if home]
         if not first.admitted:
+            if ticket and first.waits:  # there may be room in the shard, for others
+                await self._shards[number].leave(find_places(settle_key, own, ticket))
             looks = await self._shards[number].look([(one.limit, one.scope) for one in own])
             unasked = [msgspec.structs.replace(look, blocking=False) for look in looks]
             return merge(homes, first, msgspec.structs.replace(first, standings=unasked))
@@ -124,6 +127,9 @@ class ShardedCounters:
     async def reset(self, name: str, scope: str) -> bool:
         stores = (self._common, *self._shards)
         return any(await asyncio.gather(*(one.reset(name, scope) for one in stores)))
+
+    async def probe(self) -> None:
+        await asyncio.gather(*(one.probe() for one in (self._common, *self._shards)))
 
     def _number(self, tenant: str) -> int:
         return zlib.crc32(tenant.encode("utf-8", "surrogatepass")) % len(self._shards)

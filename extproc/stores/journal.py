@@ -32,7 +32,7 @@ class FileJournal:
                 pool=model.pool,
                 stream=prompt.stream,
                 policy=policy,
-                groups=",".join(sorted(identity.groups)) if identity.groups else None,
+                groups=identity.list_groups() or None,
                 region=identity.region or None,
                 track=model.track,
                 version=model.version,

@@ -1,9 +1,9 @@
 """Every port in memory: the doubles that tests use, and nothing else does."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from engines.watch.messages import Ended, Picked
+from engines.watch.messages import Ended, Picked, Used
 from extproc.conditions import Known
 from extproc.errors import AuthorityError
 from extproc.guards.base import Barred, Case
@@ -129,6 +129,8 @@ class MemoryEngines:
         self.picks: list[Picked] = []
         self.ends: list[Ended] = []
         self.renewed: list[str] = []
+        self._hear_end: Callable[[Ended], None] = lambda _ended: None
+        self._hear_used: Callable[[Used], None] = lambda _used: None
 
     def candidates(self, pool: str, model: str = "") -> Sequence[Candidate]:
         del model
@@ -150,6 +152,16 @@ class MemoryEngines:
     def ended(self, ended: Ended) -> None:
         self.ends.append(ended)
         self.sick.update(ended.failed)
+        self._hear_end(ended)
+
+    def tell_ends(self, hear: Callable[[Ended], None]) -> None:
+        self._hear_end = hear
+
+    def used(self, used: Used) -> None:
+        self._hear_used(used)
+
+    def tell_used(self, hear: Callable[[Used], None]) -> None:
+        self._hear_used = hear
 
     def running(self, key: str) -> None:
         self.renewed.append(key)

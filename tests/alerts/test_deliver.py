@@ -151,6 +151,26 @@ async def test_dingtalk_is_signed_and_its_errors_are_understood(tmp_path, receiv
     assert "&sign=" in query
 
 
+async def test_an_answer_in_pieces_is_read_to_its_end():
+    """Half of an `errcode` is none, and would mean delivered."""
+
+    async def answer(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (b'{"errmsg": "too fast", ', b'"errcode": 45009}'):
+            await response.write(piece)
+            await asyncio.sleep(0.01)  # so that they are not one by accident
+        return response
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    async with TestServer(app) as server, open_session() as session:
+        verdict = await send(
+            session, Webhook("x", str(server.make_url("/")), Shape.WECOM), [alert()]
+        )
+    assert (verdict.result, verdict.reason) == ("later", "errcode 45009")
+
+
 async def test_nobody_there_is_tried_again_and_tells_no_url():
     async with open_session() as session:
         gone = await send(session, Webhook("x", "http://127.0.0.1:1/secret", Shape.JSON), [alert()])

@@ -42,6 +42,18 @@ def test_its_file_does_not_grow_without_end(tmp_path):
     assert len(path.read_bytes().splitlines()) == sent.COMPACT_LINES // 2
 
 
+def test_a_process_that_runs_for_months_forgets_too(tmp_path):
+    """Every alert has an id of its own, so nothing else makes it look."""
+    now_s = 1000.0
+    path = tmp_path / "sent.jsonl"
+    told = Sent(path, clock=lambda: now_s)
+    for turn in range(6):
+        told.add("ops", [f"a{turn}-{n}" for n in range(sent.COMPACT_LINES // 2 + 1)])
+        now_s += KEEP_S + 1
+    assert ("ops", "a0-0") not in told
+    assert len(path.read_bytes().splitlines()) <= 2 * sent.COMPACT_LINES
+
+
 def test_a_full_disk_costs_a_repetition_only(tmp_path):
     told = Sent(tmp_path / "sent.jsonl")
     (tmp_path / "sent.jsonl").mkdir()

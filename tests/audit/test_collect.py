@@ -48,14 +48,16 @@ def test_writers_are_merged_by_time(where, tmp_path):
     assert [entry["object"] for entry in entries(where)] == [f"rule-{n}" for n in range(6)]
 
 
-def test_files_go_when_nobody_writes_them_and_all_is_stored(where, tmp_path):
+@pytest.mark.parametrize("later_s", [LOOK_S, -3600])
+def test_files_go_when_nobody_writes_them_and_all_is_stored(where, tmp_path, later_s):
+    """Also where a clock was put back: they would stay until it is as late again."""
     with auditing(where, tmp_path) as audit:
         journal = AuditJournal(tmp_path)
         journal.write(record(1))
         audit.collector.run()
         assert len(list_journals(tmp_path / DIRECTORY)) == 1
         journal.close()
-        audit.now_s += LOOK_S
+        audit.now_s += later_s
         audit.collector.run()
         assert list_journals(tmp_path / DIRECTORY) == {}
     assert len(entries(where)) == 1

@@ -14,6 +14,7 @@ from bench.variants import (
     LOGGED,
     LUA,
     POOL_HEADER,
+    THEIR_LOGS,
     VARIANTS,
     WORKERS,
     Variant,
@@ -52,7 +53,7 @@ def test_bare_has_neither_our_filters_nor_logs_nor_workers(rendered):
     tree = take_out(rendered, BARE)
     assert named(manager(tree)["http_filters"]) == ["envoy.filters.http.router"]
     assert manager(tree)["access_log"] == []
-    assert not set(names(tree)) & {EXT_PROC, LUA, GRPC_LOG, JSON_LOG, WORKERS}
+    assert not set(names(tree)) & {EXT_PROC, LUA, GRPC_LOG, JSON_LOG, WORKERS, THEIR_LOGS}
     assert f"pool/{POOL}" in named(tree["static_resources"]["clusters"])
 
 

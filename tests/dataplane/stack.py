@@ -23,7 +23,7 @@ PATIENT = {"timeouts": Timeouts(decision_ms=30_000), "periodic_log_s": 600}
 """Settings of which no test speaks: a machine that stands still for some seconds changes nothing."""
 
 TOLERANT = ("unhealthy_threshold: 2", "unhealthy_threshold: 100")
-"""Of the workers, which are in this process and answer no health check while it stands still."""
+"""Of both clusters of workers, which are in this process and answer no health check while it stands still."""
 
 
 async def until(check: Callable[[], Awaitable[object]]) -> None:
@@ -127,7 +127,7 @@ async def run_stack(
                 **(PATIENT | settings),
             )
             bootstrap = state / "envoy" / "bootstrap.yaml"
-            write(render(gateway).replace(*TOLERANT, 1), bootstrap)
+            write(render(gateway).replace(*TOLERANT, 2), bootstrap)
             for pool in gateway.pools:
                 write(endpoints(pool), gateway.endpoints_file(pool))
                 if pool.name in keys:

@@ -181,6 +181,25 @@ async def test_a_worker_that_dies_costs_no_request_that_another_can_decide():
     assert {answer.status_code for answer in answers} == {200}
 
 
+async def test_access_logs_do_not_count_as_decisions(stack):
+    """Their stream never ends. Where it counts, the worker that has it is given fewer decisions."""
+    await stack.post(order())
+
+    async def open_calls():
+        text = await stack.envoy.admin("/clusters?format=json")
+        return {
+            each["name"]: sum(int(stat.get("value", 0)) for host in each.get("host_statuses", ())
+                              for stat in host["stats"] if stat["name"] == "rq_active")
+            for each in json.loads(text)["cluster_statuses"]
+        }  # fmt: skip
+
+    async def only_those_of_logs():
+        calls = await open_calls()
+        return calls["access_logs"] and not calls["workers"]
+
+    await until(only_those_of_logs)
+
+
 async def test_a_worker_that_hangs_is_a_504():
     async with run_stack(timeouts=Timeouts(decision_ms=100)) as stack:
         answer = await stack.post(order(hang_s=20))
@@ -242,6 +261,7 @@ async def test_the_workers_health_is_watched(stack):
     clusters = json.loads(await stack.envoy.admin("/clusters?format=json"))["cluster_statuses"]
     assert {cluster["name"] for cluster in clusters} == {
         "workers",
+        "access_logs",
         "undecided",
         "pool/tiny",
         "pool/empty",

@@ -101,10 +101,11 @@ def test_every_timeout_reaches_envoy():
         worker_connect_ms=7250,
         engine_connect_ms=8250,
         engine_keepalive_s=9.25,
+        worker_silent_ms=10250,
     )
     text = render(gateway(timeouts=odd))
-    for i in range(1, 10):
-        assert text.count(f" {i}.25s") == 1
+    for i in range(1, 11):
+        assert text.count(f" {i}.25s") == (2 if i == 7 else 1), "workers are two clusters"
 
 
 def test_a_gateway_without_pools_can_be_rendered():

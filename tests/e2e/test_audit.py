@@ -6,7 +6,7 @@ import shutil
 from typer.testing import CliRunner
 
 from extproc.cli.auditing import account
-from extproc.cli.main import COMMANDS, build
+from extproc.cli.commands import COMMANDS, build
 from tests.e2e.conftest import ROOT, wait_for
 
 

@@ -238,6 +238,14 @@ def test_it_can_be_looked_at_and_purged(cached):
     assert done.returncode == 0, done.stderr
     assert said(post(cached, ask("purge"))) == "miss"
 
+    def record():
+        asked = ("audit", "search", "--action", "cache.purged", "--json")
+        return json.loads(headgate(*asked, "--state", str(cached.state)).stdout)
+
+    (noted,) = wait_for(record, what="the record of it")
+    assert (noted["object"], noted["tenant"], noted["outcome"]) == ("all models", "acme", "done")
+    assert noted["members"]["answers"] >= 1
+
 
 def test_its_numbers_are_told(cached):
     filled(cached, ask("numbers"))

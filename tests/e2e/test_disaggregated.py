@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from extproc.cli.main import COMMANDS, build
+from extproc.cli.commands import COMMANDS, build
 from tests.e2e.conftest import ROOT, free_port, running, wait_for
 from tests.e2e.limits import CHAT, DEMO, ask
 from tests.e2e.recording import recording

@@ -1,6 +1,7 @@
 """Other models and services elsewhere, when the engines that were asked for cannot: through the whole gateway."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -130,7 +131,7 @@ def price(dollars):
     return {"input_usd": dollars, "output_usd": 2 * dollars}
 
 
-def sections(busy, gone, small, guess, provider, ca_file):
+def sections(busy, gone, small, guess, slow, provider, ca_file):  # noqa: PLR0917 - ports
     calm = {"errors": None}  # else its breaker would open while tests count attempts
     where = {"url": f"https://localhost:{provider}/v1", "key": {"env": "PROVIDER_KEY"},
              "ca_file": str(ca_file)}  # fmt: skip
@@ -142,6 +143,7 @@ def sections(busy, gone, small, guess, provider, ca_file):
             {"name": "provider", "upstream": where},
             {"name": "claude", "upstream": where | {"dialect": "anthropic"}},
             {"name": "guess", "engine": "ollama", "endpoints": [f"127.0.0.1:{guess}"]},
+            {"name": "slow", "engine": "sim", "endpoints": [f"127.0.0.1:{port}" for port in slow]},
         ],
         "models": [
             {"name": "big", "pool": "busy", "served_as": "busy", "price": price(100), "fallback": ["small"]},
@@ -159,6 +161,7 @@ def sections(busy, gone, small, guess, provider, ca_file):
             {"name": "quick", "pool": "guess", "price": price(1)},
             {"name": "wise", "pool": "small", "served_as": "little", "price": price(50),
              "cascade": {"first": "quick", "min_confidence": 0.8}},
+            {"name": "slow", "pool": "slow", "hedge": {"after_s": 0.05, "max_share": 0.1}},
         ],
     }  # fmt: skip
 
@@ -180,10 +183,13 @@ def own(tmp_path_factory, provider):
     with (
         engine("busy", "--fail-rate", "1") as busy,
         engine("little") as small,
+        engine("slow", "--ttft-ms", "300") as one,
+        engine("slow", "--ttft-ms", "300") as two,
         guessing() as guess,
         refusing() as gone,
     ):
-        policy = sections(busy, gone, small, guess, provider.port, provider.ca_file)
+        slow = one, two
+        policy = sections(busy, gone, small, guess, slow, provider.port, provider.ca_file)
         env = {"PROVIDER_KEY": KEY, **PATIENT}
         written = directory / "policy"
         written.mkdir()
@@ -354,6 +360,16 @@ def test_one_that_is_not_hands_it_on_and_each_is_billed_once(own):
         )
 
     wait_for(are_counted, what="the metrics")
+
+
+def test_a_share_is_asked_twice_by_all_workers_together(own):
+    """All of them are slow; Envoy tells the ends of one of its threads to one worker."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: ask(own, "slow"), range(40)))
+    assert {each.status_code for each in answers} == {200}
+    rows = [own.row(each.headers["x-request-id"]) for each in answers]
+    # Four and what was under way before anybody had heard of an end.
+    assert 1 <= sum(row["attempts"] == 2 for row in rows) <= 28
 
 
 def test_stand_ins_are_counted(own):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from extproc.cli.main import COMMANDS, build
+from extproc.cli.commands import COMMANDS, build
 from extproc.identity.keys import digest
 from extproc.policy.models import Policy
 from tests.e2e.conftest import ACME, GLOBEX, ROOT, running, wait_for
@@ -187,6 +187,22 @@ def test_without_a_salt_it_is_said_for_which_policies_the_entry_is():
     assert "--salt" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["new", "x y", "--tenant", "acme"], "keys[0].id: must match"),
+        (["new", "x", "--tenant", ""], "keys[0].tenant: must match"),
+        (["new", "x", "--tenant", "acme", "--cidr", "10.0.0.1/8"], "keys[0].cidrs[0]: a network"),
+        (["new", "x", "--tenant", "acme", "--salt", ""], "salt: needs 8 or more"),
+    ],
+)
+def test_no_entry_is_printed_that_no_policy_takes(arguments, said):
+    done = keys(*arguments)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert "sk-headgate" not in done.stderr
+
+
 def test_list_shows_no_digest(directory):
     digests = re.findall(r"[0-9a-f]{64}", (directory / "tenants.yaml").read_text())
     for form in ([], ["--json"]):
@@ -214,6 +230,7 @@ def test_an_expired_key_is_listed_as_such(directory):
         (["new", "x", "--tenant", "acme", "--cidr", "10.0.0.1/8"], "cidrs"),
         (["new", "x", "--tenant", "acme", "--expires", "soon"], "'soon' is no time"),
         (["new", "x", "--tenant", "acme", "--expires", "2030-01-01"], "has no zone"),
+        (["new", "x", "--tenant", "acme", "--salt", "12345678"], "leave --salt out"),
         (["rotate", "nobody"], "there is no key 'nobody'"),
         (["rotate", "globex-1", "--overlap", "7"], "'7' is no span of time"),
         (["rotate", "globex-1", "--overlap", "0d"], "between a minute and"),

@@ -19,7 +19,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from extproc.cli.main import COMMANDS, build
+from extproc.cli.commands import COMMANDS, build
 from extproc.safety.injection.canary import CUT
 from tests.e2e.conftest import ACME, GLOBEX, Gateway, events, wait_for
 from tests.e2e.echoing import Echoing, echoing

@@ -19,8 +19,9 @@ import pytest
 import yaml
 from openai import OpenAI, RateLimitError
 
+from extproc.counting.lengths import LEAST_SEEN
 from tests.e2e.conftest import ACME, GLOBEX, wait_for
-from tests.e2e.limits import CHAT, ask, holding, limited, statuses, tokens
+from tests.e2e.limits import CHAT, GUARD_S, ask, holding, limited, push, statuses, tokens
 
 TPM = {"name": "tenant-tpm", "per": "tenant", "tokens": 1000, "every": "minute", "strict": True}
 SLOTS = {"name": "slots", "per": "model", "concurrent": 10, "operations": ["chat"]}
@@ -156,7 +157,7 @@ def test_a_key_that_has_used_its_calls_is_told_so(own):
         assert http.post(CHAT, json=ask()).status_code == 200
     cli(own, "limits", "reset", "calls", "nobody", "--yes", code=1)
     assert "no limit 'other'" in cli(own, "limits", "show", "--name", "other", code=1)
-    assert cli(own, "budget") == "nothing is taken of any limit\n"
+    assert cli(own, "budget") == "the policy has no budgets\n"
 
 
 def test_the_ledger_is_played_against_other_limits(own, tmp_path):
@@ -262,3 +263,23 @@ def test_without_its_counters_a_limit_does_as_it_says(tmp_path):
         assert "headgate_limits_degraded_total" in own.metrics()
         alerts = 'headgate_alerts_total{kind="limits_fault"}'
         wait_for(lambda: alerts in own.metrics(), what="an alert")
+
+
+async def test_all_workers_learn_how_long_answers_are(tmp_path):
+    """Whichever of them Envoy tells of the ends: little is reserved for the next ones."""
+    ample = {"name": "ample", "tokens": 1_000_000, "every": "day"}
+    unbound = ask(fault="error_500")  # of which nothing is learned
+    del unbound["max_tokens"]
+    with limited(tmp_path, ample) as own:
+        answers = await push(own, 1, ask(), each=2 * LEAST_SEEN)  # one worker is told of all
+        assert statuses(answers) == {200: len(answers)}
+
+        async def reserve_little():
+            """At first 1024 tokens are kept for each."""
+            burst = await push(own, 12, unbound, each=1)
+            left = min(int(each.headers["x-ratelimit-remaining-tokens"]) for each in burst)
+            return 1_000_000 - left - tokens(answers) < 1024
+
+        async with asyncio.timeout(GUARD_S):
+            while not await reserve_little():
+                await asyncio.sleep(1)  # until those are over, what is kept for them is missing

@@ -154,11 +154,13 @@ async def test_places_of_those_whose_end_nobody_heard_are_free_again(own):
     """Workers that stand still hear nothing; killed, they never will."""
     workers = own.worker_pids()
     async with client_of(own) as client:
-        before = len(own.rows())
-        async with holding(own, CHAT, ask(), 10):
+        async with holding(own, CHAT, ask(), 10) as begun:
+            ids = {each.headers["x-request-id"] for each in begun}
             for pid in workers:
                 os.kill(pid, signal.SIGSTOP)
-        await asyncio.to_thread(wait_for, lambda: len(own.rows()) == before + 10, what="ten ends")
+        await asyncio.to_thread(
+            wait_for, lambda: ids <= {row["request_id"] for row in own.rows()}, what="ten ends"
+        )
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
         await asyncio.to_thread(wait_for, lambda: not {*workers} & {*own.worker_pids()})
@@ -168,3 +170,23 @@ async def test_places_of_those_whose_end_nobody_heard_are_free_again(own):
         answers = await asyncio.gather(*(client.post(CHAT, json=ask()) for _ in range(10)))
     assert statuses(answers) == {200: 10}
     assert max(map(waited_ms, answers)) < 10_000, "a lease is 35 s, and who waits gives up after 25"
+
+
+async def test_a_worker_that_hangs_keeps_ends_to_itself_for_seconds_only(own):
+    """Envoy gives it up when it answers no ping, and whoever hears the next end looks for those before."""
+    async with client_of(own) as client:
+        for hanging in own.worker_pids():
+            async with holding(own, CHAT, ask(), 10):
+                os.kill(hanging, signal.SIGSTOP)
+            try:
+                served = Counter()
+                while served[200] < 10:
+                    await client.get("/v1/models")  # ends, whatever it is answered
+                    wait = {"x-request-timeout": "1"}
+                    answer = await client.post(CHAT, json=ask(), headers=wait)
+                    served[answer.status_code] += 1
+            finally:
+                os.kill(hanging, signal.SIGCONT)
+            assert served[429] < 20, "a lease is 35 s"
+            async with holding(own, CHAT, ask(), 10) as held:
+                assert statuses(held) == {200: 10}

@@ -2,7 +2,18 @@
 
 import pytest
 
-from engines.exposition import MOST, Exposition, UnreadableError, expect, histogram, whole
+from engines.exposition import (
+    MOST,
+    MOST_BUCKETS,
+    MOST_HEAD_BYTES,
+    MOST_LINES,
+    Exposition,
+    UnreadableError,
+    expect,
+    histogram,
+    remember_labels,
+    whole,
+)
 from engines.load import Total
 
 A = b"some:metric"
@@ -68,6 +79,13 @@ def test_sums_means_and_histograms():
         nothing.need(A)
 
 
+def test_a_histogram_has_so_many_buckets_at_most():
+    lines = b"".join(b'time_bucket{le="%d"} 1\n' % n for n in range(MOST_BUCKETS + 1))
+    found = Exposition(lines, [b"time_bucket"])
+    with pytest.raises(UnreadableError, match="more than 256 buckets"):
+        found.buckets(b"time")
+
+
 def test_whose_text_it_is():
     expect(b"", b"tgi_")
     expect(b"\n", b"tgi_")
@@ -82,3 +100,15 @@ def test_whose_text_it_is():
 )
 def test_counts_in_labels(written, count):
     assert whole(written) == count
+
+
+def test_what_all_lines_of_a_text_add_up_to_fits_into_64_bits():
+    assert MOST * MOST_LINES < 2**63
+
+
+def test_long_labels_are_read_and_not_remembered():
+    before = remember_labels.cache_info().currsize
+    text = b'some:metric{a="%s"} 1\n' % (b"x" * MOST_HEAD_BYTES)
+    (sample,) = Exposition(text, [A]).samples(A)
+    assert sample.label("a") == "x" * MOST_HEAD_BYTES
+    assert remember_labels.cache_info().currsize == before

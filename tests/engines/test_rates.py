@@ -151,6 +151,7 @@ def test_the_limit_of_sequences_is_where_no_more_run_while_others_wait():
     assert rates.most_running == 16
     assert engine.look(running=20, waiting=2).most_running == 20
     assert engine.look(running=20).most_running == 20
+    assert engine.look(running=24).most_running == 24, "it was none"
 
 
 def test_a_restart_begins_anew():

@@ -5,7 +5,7 @@ import pytest
 
 from engines.exposition import UnreadableError
 from engines.load import Adapters
-from engines.vllm import read_load
+from engines.vllm import names, read_load
 
 TEXT = (Path(__file__).parent / "fixtures" / "vllm.metrics.txt").read_bytes()
 
@@ -42,6 +42,20 @@ def test_the_newest_series_of_adapters_is_the_one_that_holds(series, adapters):
     )
     idle = "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n"
     assert read_load((idle + lines).encode()).adapters == adapters
+
+
+@pytest.mark.parametrize(
+    ("listed", "kept"),
+    [
+        (",".join(["a" * 9] * 500), 4096 // 10),
+        (",".join(["a" * 7] * 512), 512),
+        ("a" * 4096, 1),
+        ("a" * 4097, 0),
+    ],
+)
+def test_of_a_long_list_of_adapters_whole_names_are_kept(listed, kept):
+    found = names(listed)
+    assert found == tuple(listed.split(",")[:kept])
 
 
 def test_a_server_without_statistics_says_what_is_missing():

@@ -14,6 +14,9 @@ class Levels(dict):
     def set(self, value, *values):
         self[values] = value
 
+    def forget(self, *values):
+        del self[values]
+
 
 class Counts(dict):
     def add(self, *values):
@@ -70,3 +73,15 @@ def test_levels_counts_and_lines(caplog):
     ]
     assert (levels["p", "ready"], levels["p", "half_open"]) == (1, 1)
     assert counts["p", "errors"] == 1
+
+
+def test_levels_of_a_pool_that_is_gone_are_forgotten():
+    watchdog, levels = Watchdog(), Levels()
+    watchdog.members({"p": [Member("a:1")], "q": [Member("b:1")]}, 0.0)
+    ejections = Ejections(levels, Counts())
+    ejections.tell(watchdog, ["p", "q"], 1.0)
+    assert len(levels) == 8
+    ejections.tell(watchdog, ["q"], 2.0)
+    assert {pool for pool, _ in levels} == {"q"}
+    ejections.tell(watchdog, ["p", "q"], 3.0)
+    assert levels["p", "ready"] == 1

@@ -18,6 +18,7 @@ from engines.watch.messages import (
     Picked,
     Running,
     Stored,
+    Used,
 )
 from extproc.enginesview import STALE_S, EnginesView
 from extproc.routing.health import Watchdog
@@ -28,13 +29,23 @@ from tests.engines.watch.waiting import GUARD_S, until
 A, B, C = "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"
 
 
+class Healthy(dict):
+    """How many endpoints may be picked, by pool."""
+
+    def set(self, value, *values):
+        self[values[0]] = value
+
+    def forget(self, *values):
+        del self[values[0]]
+
+
 class World:
     """A view of pool `p` (A, B) and of `found`, whose endpoints others name; and its clock."""
 
     def __init__(self, **options):
-        self.now_s, self.healthy, self.stale = 100.0, {}, []
+        self.now_s, self.healthy, self.stale = 100.0, Healthy(), []
         self.view = EnginesView(
-            Watchdog(), self.healthy.__setitem__, self.stale.append, lambda: self.now_s, **options
+            Watchdog(), self.healthy, self.stale.append, lambda: self.now_s, **options
         )
         self.track()
 
@@ -80,6 +91,11 @@ def test_without_anybody_who_looks_all_that_the_policy_names_may_be_picked(world
     assert world.stale == [], "where nobody ever looked, nobody is missed"
 
 
+def test_of_a_pool_that_is_gone_nothing_is_told(world):
+    world.view.track({"q": ([Member(C)], False)})
+    assert world.healthy == {"q": 1}
+
+
 def test_candidates_change_in_place(world):
     candidate = world.candidate()
     world.look(A, load=Load(running=3, blocks=500), rates=Rates(2000.0))
@@ -100,6 +116,15 @@ def test_picks_of_all_workers_count_until_they_end(world):
     world.view.hear(world.end("mine"))
     world.view.ended(world.end("theirs", endpoint=B))
     assert world.flights() == (0, 0, 0, 0)
+
+
+def test_ends_that_any_worker_is_told_of_are_told(world):
+    heard = []
+    world.view.tell_ends(heard.append)
+    ends = [world.end("mine"), world.end("theirs")]
+    world.view.ended(ends[0])
+    world.view.hear(ends[1])
+    assert heard == ends
 
 
 def test_a_look_shows_what_was_picked_before_it(world):
@@ -307,6 +332,36 @@ async def test_a_hub_that_was_started_again_learns_what_is_under_way(tmp_path):
         assert one.flights()[0] == 1, "nothing stops"
         async with Hub().serving(path), watched(tmp_path, late):
             await until(lambda: late.flights()[0] == 1)
+
+
+async def test_ends_of_while_the_hub_was_away_are_told_when_it_is_back(tmp_path):
+    one, other = World(), World()
+    path = tmp_path / "run" / NAME
+    async with watched(tmp_path, one, other):
+        for key in ("k", "l"):
+            one.view.picked(one.pick(key))
+            other.view.hear(one.pick(key))
+        one.view.ended(one.end("k", failed=(B,)))
+        assert (one.flights()[0], other.flights()[0]) == (1, 2)
+        async with Hub().serving(path):
+            await until(lambda: other.flights()[0] == 1)
+            assert other.named() == [A, B], "that B failed was then"
+
+
+async def test_what_engines_have_counted_is_told_to_every_worker_once(tmp_path):
+    one, other = World(), World()
+    heard = {one: [], other: []}
+    for world, list_ in heard.items():
+        world.view.tell_used(list_.append)
+    first, last = Used("m", "key-1", 9, "1 0 0 0 1", 5), Used("m", "key-2", 9, "", 5)
+    async with watched(tmp_path, one, other), Hub().serving(tmp_path / "run" / NAME):
+        for world in heard:
+            await until(lambda world=world: world.view._link.is_up)
+        one.view.used(first)
+        await until(lambda: heard[other])
+        other.view.used(last)
+        await until(lambda: len(heard[one]) == 2)
+    assert heard == {one: [first, last], other: [first, last]}
 
 
 async def test_what_is_no_longer_looked_at_is_told_once(tmp_path, caplog):

@@ -295,6 +295,24 @@ async def test_a_reply_meets_the_filters_before_it():
     assert judged.stop.body == b"hita.blate."
 
 
+async def test_a_reply_that_is_judged_when_it_is_all_there():
+    class Held(Mark):
+        def feed(self, chunk):
+            self.late += chunk
+            return b""
+
+        async def wait(self):
+            self.waits = False
+
+        def finish(self):
+            self.waits = not self.mark
+            self.mark, data = b"judged", self.late if self.mark else b""
+            return data
+
+    pipeline, _ = build(Step("a", rewrite=Held(b"")), Step("b", outcome=Reply(b"hit")))
+    assert (await judge(pipeline)).stop.body == b"hit"
+
+
 async def test_a_reply_that_cannot_be_rewritten_does_not_go_out():
     class Broken(BodyTransform):
         def feed(self, chunk):

@@ -5,7 +5,7 @@ import inspect
 import pytest
 from prometheus_client import generate_latest
 
-from engines.watch.messages import Ended, Member, Picked
+from engines.watch.messages import Ended, Member, Picked, Used
 from extproc.enginesview import EnginesView
 from extproc.metering import PrometheusMeter
 from extproc.ports import Authority, EngineView, Journal, Meter
@@ -105,6 +105,14 @@ def test_one_that_gave_no_answer_is_not_named(view):
     view.running("k")
     view.ended(Ended("k", "p", "b:1", 0.0, 200, 0.1, failed=("a:1", "nobody:1")))
     assert named(view) == ["c:1", "b:1"]
+
+
+def test_what_an_engine_has_counted_is_told(view):
+    heard, used = [], Used("m", "key-1", 9, "", 5)
+    view.used(used)
+    view.tell_used(heard.append)
+    view.used(used)
+    assert heard == [used]
 
 
 def test_prefixes_belong_to_a_pool(view):

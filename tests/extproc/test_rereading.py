@@ -1,14 +1,16 @@
 """What ended shortly before is found in the log, and settled once more."""
 
+import asyncio
 import json
 import logging
 import os
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 
 from extproc.decision import Outcome
-from extproc.rereading import MOST_BYTES, RECENT_S, recent_ends, reread
+from extproc.rereading import MOST_BYTES, RECENT_S, Rereading, recent_ends
 
 NOW_S = 1_800_000_000.0
 USAGE = {"prompt_tokens": 4, "completion_tokens": 3, "cached_tokens": None}
@@ -18,7 +20,12 @@ def line(key="k1", *, kind="DownstreamEnd", begun_s=NOW_S - 2, known=None, **mem
     time = datetime.fromtimestamp(begun_s, UTC).isoformat(timespec="milliseconds")
     written = {"type": kind, "time": time.replace("+00:00", "Z"), "endpoint_labels": None}
     written |= {"headgate": {"settle_key": key, "pool": None} if known is None else known}
-    return json.dumps(written | {"status": 200, "attempts": 1} | members)
+    written |= {"status": 200, "attempts": 1, "latency_us": 900_000}
+    return json.dumps(written | members, ensure_ascii=False)
+
+
+def as_bytes(text):
+    return text if isinstance(text, bytes) else text.encode()
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def log(tmp_path):
 
     def write(*lines, name="access.jsonl", ago_s=0.0):
         path = tmp_path / name
-        path.write_text("\n".join(lines) + "\n")
+        path.write_bytes(b"".join(as_bytes(each) + b"\n" for each in lines))
         os.utime(path, (NOW_S - ago_s,) * 2)
         return tmp_path / "access.jsonl"
 
@@ -67,6 +74,8 @@ def test_an_end_is_read_as_it_was_told(log):
         '{"type":"Downs' + line(),
         line().replace("Z", "?"),
         "\0" * 20,
+        line("kÄ").encode().partition("Ä".encode())[0] + b"\xc3" + line().encode(),
+        '{"other":' + 100_000 * "[",
     ],
 )
 def test_what_tells_of_no_recent_end_is_passed_over(log, text):
@@ -76,6 +85,10 @@ def test_what_tells_of_no_recent_end_is_passed_over(log, text):
 def test_what_counts_is_when_it_ended(log):
     long_ago_s = NOW_S - 600
     assert found(log(line(begun_s=long_ago_s, latency_us=599_000_000))) == ["k1"]
+
+
+def test_when_a_client_left_is_not_told_so_it_may_be_just_now(log):
+    assert found(log(line(begun_s=NOW_S - 600, latency_us=None))) == ["k1"]
 
 
 def test_a_client_that_left_has_no_status(log):
@@ -96,31 +109,64 @@ def test_of_a_long_log_the_end_is_read(log):
     assert found(log(*lines)) == ["last"]
 
 
-async def settled(access_log):
-    heard = []
+@asynccontextmanager
+async def rereading(access_log):
+    """Yield it, and what it settles."""
+    heard = asyncio.Queue()
 
     async def settle_again(outcome):
-        heard.append(outcome.witness["settle_key"])
+        heard.put_nowait(outcome.witness["settle_key"])
 
-    await reread(access_log, NOW_S, settle_again)
-    return heard
+    made = Rereading(access_log, settle_again, lambda: NOW_S)
+    async with asyncio.timeout(60):
+        running = asyncio.ensure_future(made.run())
+        yield made, heard
+        running.cancel()
 
 
-async def test_all_are_settled_again_and_counted(log, caplog):
+@pytest.fixture
+def logged(caplog):
     caplog.set_level(logging.INFO)
-    assert await settled(log(line("a"), line("b"))) == ["a", "b"]
-    assert [(r.message, r.requests) for r in caplog.records] == [("ends_reread", 2)]
+
+    async def wait(count):
+        async with asyncio.timeout(60):
+            while len(caplog.records) < count:  # noqa: ASYNC110 - logging tells nobody
+                await asyncio.sleep(0.01)
+        return caplog.records
+
+    return wait
 
 
-async def test_without_a_log_there_is_nothing_to_do(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
-    assert await settled(tmp_path / "access.jsonl") == []
-    assert await settled(tmp_path / "none" / "access.jsonl") == []
-    assert caplog.records == []
+async def test_all_are_settled_again_and_counted_each_time_it_is_asked_for(log, logged):
+    access_log = log(line("a"), line("b"))
+    async with rereading(access_log) as (made, heard):
+        made.ask()
+        made.ask()
+        (record,) = await logged(1)
+        assert (record.message, record.requests) == ("ends_reread", 2)
+        assert [heard.get_nowait(), heard.get_nowait()] == ["a", "b"]
+        assert heard.empty(), "nobody has asked since"
+        log(line("c"))
+        made.ask()
+        assert await heard.get() == "c"
 
 
-async def test_a_log_that_cannot_be_read_is_told_of(log, tmp_path, caplog):
+async def test_without_a_log_there_is_nothing_to_do(tmp_path, log):
+    async with rereading(tmp_path / "none" / "access.jsonl") as (made, heard):
+        made.ask()
+        while made._wanted.is_set():  # noqa: ASYNC110 - it has begun to read
+            await asyncio.sleep(0.01)
+        assert heard.empty()
+
+
+async def test_a_log_that_cannot_be_read_is_told_of(log, tmp_path, logged):
     (tmp_path / "access.jsonl.1").mkdir()
     os.utime(tmp_path / "access.jsonl.1", (NOW_S, NOW_S))
-    assert await settled(log(line("a"))) == ["a"]
-    assert [r.message for r in caplog.records] == ["ends_not_reread"]
+    async with rereading(log(line("a"))) as (made, heard):
+        made.ask()
+        told = await logged(2)
+        assert [record.message for record in told] == ["ends_not_reread", "ends_reread"]
+        assert heard.get_nowait() == "a"
+        log(line("b"))
+        made.ask()
+        assert await heard.get() == "b", "and it goes on"

@@ -89,11 +89,16 @@ class Rig:
         self.meter = MemoryMeter()
         self.current = CurrentPipeline(Pipeline([decide], "v1", self.meter))
         self.budget = ByteBudget(10 * MAX_BODY_BYTES)
-        self.server = Server(self.current, self.budget, self.meter)
+        self.begun = 0
+        """Streams of access logs."""
+        self.server = Server(self.current, self.budget, self.meter, heard=self.hear)
         names = ("grpc.max_send_message_length", "grpc.max_receive_message_length")
         options = [(name, 2 * MAX_BODY_BYTES) for name in names]
         self.channel = aio.insecure_channel(self.listen, options=options)
         self.health = health_pb2_grpc.HealthStub(self.channel)
+
+    def hear(self):
+        self.begun += 1
 
     def process(self):
         return self.channel.stream_stream(
@@ -407,6 +412,7 @@ async def test_draining_does_not_wait_for_the_access_log(rig):
         entry.common_properties.access_log_type = accesslog_pb2.DownstreamEnd
         await call.write(message)
         await made.decide.settled.get()
+        assert made.begun == 1, "who it told before is to be looked for"
         await made.server.drain(LONG_S)
         assert await call == StreamAccessLogsResponse(), "an end that Envoy takes for one"
 

@@ -1,7 +1,6 @@
 """Envoy's access log entries -> Outcomes."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 from envoy.data.accesslog.v3 import accesslog_pb2
@@ -231,65 +230,6 @@ async def test_settlements_do_not_wait_for_each_other():
     pipeline = Pipeline([Distant(AT_ONCE)], "v1", MemoryMeter())
     async with asyncio.timeout(30):
         await settle_all(messages(), CurrentPipeline(pipeline))
-
-
-class Slow(Filter):
-    """Settles when it may."""
-
-    name = "slow"
-
-    def __init__(self):
-        self.met, self.gate = asyncio.Event(), asyncio.Event()
-        self.settled = []
-
-    async def decide(self, request):
-        return request
-
-    async def settle(self, outcome):
-        self.met.set()
-        await self.gate.wait()
-        self.settled.append(outcome)
-
-
-@asynccontextmanager
-async def telling(slow):
-    """An end was told, and settling it takes its time."""
-
-    async def messages():
-        message = StreamAccessLogsMessage()
-        message.http_logs.log_entry.append(entry())
-        yield message
-        await asyncio.Event().wait()
-
-    pipeline = Pipeline([slow], "v1", MemoryMeter())
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        telling = tasks.create_task(settle_all(messages(), CurrentPipeline(pipeline)))
-        await slow.met.wait()
-        yield telling
-
-
-async def test_what_was_told_is_settled_though_nobody_listens_any_more():
-    """Envoy has ended, or we drain: what was reserved is still to be given back."""
-    slow = Slow()
-    async with telling(slow) as task:
-        task.cancel()
-        await asyncio.sleep(0)
-        assert not task.done()
-        slow.gate.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert len(slow.settled) == 1
-
-
-async def test_who_cannot_wait_for_it_cancels_again():
-    slow = Slow()
-    async with telling(slow) as task:
-        task.cancel()
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert slow.settled == []
 
 
 @pytest.mark.parametrize(

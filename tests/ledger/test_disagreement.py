@@ -91,3 +91,18 @@ def test_engines_without_counters_are_told_of_when_that_changes(told, caplog):
     for found in ("status 404", "status 404", "no answer", scrape(AT_MS), "no answer"):
         told.missed({"a": found, "b": scrape(AT_MS)})
     assert [r.reason for r in caplog.records] == ["status 404", "no answer", "no answer"]
+
+
+def test_an_engine_that_is_gone_is_shown_no_longer(told):
+    told.found(finding(drift=500), finding(drift=500), DRIFT)
+    told.missed({"a": "no answer"})
+    assert told.value("ledger_drift_tokens", endpoint="a", kind="prompt") == 500
+    told.missed({"b": scrape(AT_MS)})
+    for name, labels in {
+        "ledger_drift_tokens": {"kind": "prompt"},
+        "unattributed_tokens": {"cause": "unknown"},
+        "reconciled_timestamp_seconds": {},
+    }.items():
+        assert told.value(name, endpoint="a", **labels) is None
+    told.found(finding(drift=500), finding(drift=500, at_ms=AT_MS + 30_000), DRIFT)
+    assert told.alerts() == [], "for how long it is wrong begins anew"

@@ -245,6 +245,9 @@ async def test_an_engine_that_is_silent_is_met_again(bench, caplog):
 
 
 async def test_without_endpoints_there_is_nothing_to_do(bench):
+    await bench.turn(2)
+    assert bench.value("reconciled_timestamp_seconds") is not None
     bench.config = Config()
     await bench.turn(3)
     assert bench.told() == []
+    assert bench.value("reconciled_timestamp_seconds") is None

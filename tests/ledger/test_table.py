@@ -43,6 +43,14 @@ def test_plain_text():
     ]
 
 
+def test_a_name_cannot_command_the_terminal():
+    """Groups are called whatever an issuer calls them."""
+    lines = draw(UsageRow(("\x1b[2J\x9b1mops\r\nacme",), figures()))
+    text = "\n".join(lines)
+    assert "\ufffd[2J\ufffd1mops\ufffd\ufffdacme " in text
+    assert not {"\x1b", "\x9b", "\r"} & set(text)
+
+
 def test_what_there_is_nothing_of_has_no_column():
     assert "USD" not in draw(UsageRow(("acme",), figures()))[0]
     paid = figures(

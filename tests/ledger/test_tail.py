@@ -163,6 +163,18 @@ def test_truncation_starts_again(follower, tmp_path, after):
     assert len(follower.offsets) == 1
 
 
+def test_truncation_and_as_much_again(follower, tmp_path):
+    log = tmp_path / LOG
+    append(log, b"a1\na2\n")
+    follower.poll()
+    os.truncate(log, 0)
+    append(log, b"b1\nb2\n")
+    later_ns = log.stat().st_mtime_ns + 10**9  # file systems tell some milliseconds apart
+    os.utime(log, ns=(later_ns, later_ns))
+    assert follower.poll() == [b"b1", b"b2"]
+    assert follower.tail.truncated == [LOG]
+
+
 def test_truncation_to_nothing(follower, tmp_path):
     log = tmp_path / LOG
     append(log, b"old\n")

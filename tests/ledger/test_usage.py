@@ -324,6 +324,14 @@ def test_where_entries_are_gone_whole_quarters_are_told(where):
     assert answer.total.requests == 2
 
 
+def test_groups_of_users_are_places_too(store):
+    """5 000 users of 100 groups each were half a million: 33 s, and 0.8 GB."""
+    answer = store(request(groups="a,b,c"), request("globex", groups="c,d"))
+    assert len(answer(Question(by=("group",), most=4)).rows) == 4
+    with pytest.raises(UsageError, match="too many groups"):
+        answer(Question(by=("group",), most=3))
+
+
 def test_an_empty_ledger(store):
     answer = store()
     for by in ((), ("tenant",), ("month",)):

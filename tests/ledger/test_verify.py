@@ -154,6 +154,27 @@ def test_whatever_else_is_done_is_found(original, tmp_path, statements, seq):
     assert seq is None or seq in [fault.seq for fault in faults]
 
 
+@pytest.mark.parametrize(
+    "instead",
+    [
+        "CREATE VIEW usage AS SELECT * FROM was",
+        "CREATE VIEW usage AS SELECT * FROM was WHERE tenant <> 'acme'",
+        "CREATE TABLE usage AS SELECT * FROM was",
+        "CREATE VIEW other AS SELECT * FROM was",
+    ],
+)
+def test_a_view_that_would_show_something_else_is_found(original, tmp_path, instead):
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+    db = sqlite3.connect(tmp_path / "ledger.sqlite")
+    (made,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'usage'").fetchone()
+    db.execute(made.replace("VIEW usage", "VIEW was"))
+    db.execute("DROP VIEW usage")
+    db.execute(instead)
+    db.close()
+    (fault,) = verdict_of(tmp_path / "ledger.sqlite", tmp_path).faults
+    assert fault.what == "view usage is not as it was made"
+
+
 def test_a_damaged_file_is_no_proof_of_anything(original, tmp_path):
     shutil.copytree(original, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "ledger.sqlite"

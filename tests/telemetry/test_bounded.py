@@ -88,3 +88,14 @@ def test_even_a_fixed_label_that_is_not_fixed_cannot_break_the_bound(kinds):
 def test_a_wrong_number_of_labels_is_our_bug(values):
     with pytest.raises(ValueError, match="label"):
         Counter(COUNTED, CollectorRegistry()).add(*values)
+
+
+def test_a_gauge_that_is_forgotten_gives_its_place_to_others():
+    registry = CollectorRegistry()
+    gauge = Gauge(LEVEL, registry, limit=RESERVED + 2)
+    for n in range(10):
+        gauge.set(n, f"m{n}")
+        gauge.forget(f"m{n}")
+        gauge.forget("never seen")
+    gauge.set(5, "m3")
+    assert samples(registry, "headgate_g") == {("m3",): 5}

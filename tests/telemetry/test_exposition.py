@@ -17,6 +17,9 @@ metrics = WorkerMetrics(CollectorRegistry())
 metrics.decided("forward", 0.001)
 metrics.request_bytes.set(int(sys.argv[1]))
 metrics.endpoints_healthy.set(int(sys.argv[2]), "tiny")
+metrics.endpoints_healthy.set(3, "gone")
+metrics.endpoints_healthy.forget("gone")
+metrics.serve_policy("p0")
 metrics.serve_policy("p1")
 print("worked", flush=True)
 sys.stdin.readline()
@@ -55,7 +58,9 @@ def test_workers_are_added_up_and_the_dead_keep_only_their_counters(tmp_path):
         assert value(registry, "decision_seconds_count", outcome="forward") == 2
         assert value(registry, "request_bytes_in_flight") == 120
         assert value(registry, "endpoints_healthy", pool="tiny") == 1
+        assert value(registry, "endpoints_healthy", pool="gone") is None
         assert value(registry, "policy_info", policy="p1") == 2
+        assert value(registry, "policy_info", policy="p0") is None
         workers[1].end()
         assert value(registry, "decision_seconds_count", outcome="forward") == 2
         assert value(registry, "request_bytes_in_flight") == 100

@@ -1,7 +1,7 @@
 """Latency of late, times how many wait for it: Finagle's and Linkerd's peak EWMA, of TTFT.
 
 TTFT is the engines' own, from their histograms: every worker sees it, also of requests of others.
-A peak counts at once, what follows it little by little.
+A peak counts at once, what follows it little by little; where nothing follows it fades, as Finagle's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,10 +69,14 @@ def learn(peak: Peak, seen: Candidate) -> None:
     before, now = peak.total, seen.load.ttft_s
     passed_s = max(seen.seen_s - peak.at_s, 0.0)
     peak.total, peak.at_s = now, seen.seen_s
-    if before is None or now.count <= before.count:  # nothing new, or begun anew
+    if before is None:
+        return
+    kept = exp(-passed_s / DECAY_S)
+    if now.count <= before.count:  # nothing new, or begun anew
+        # A peak fades all the same: nobody asks there before it has.
+        peak.ttft_s = min(peak.ttft_s, max(peak.ttft_s * kept, DEFAULT_S))
         return
     told_s = max(now.sum - before.sum, 0.0) / (now.count - before.count)
-    kept = exp(-passed_s / DECAY_S)
     peak.ttft_s = max(told_s, peak.ttft_s * kept + told_s * (1.0 - kept), 1e-6)
 
 

@@ -1,7 +1,7 @@
 """What answers of `/v1/responses` repeat of the request: its instructions, as the engine got them.
 
 The operator's words and their mark stand there as well, so that each answer would tell them. What the
-client itself has sent is put in their place, before anybody looks for the mark.
+client itself has sent is put in their place, before anybody looks through the answer.
 """
 
 from extproc.dialects.literals import Place, quote, rewrite
@@ -19,10 +19,9 @@ class Unechoed(BodyTransform):
     """Of one answer. One in JSON is held until it is all there: it has one string more than the text that
     an engine makes."""
 
-    def __init__(self, sent: str, inner: BodyTransform) -> None:
-        """`sent`: the client's own instructions; `inner` gets what this one makes."""
+    def __init__(self, sent: str) -> None:
+        """`sent`: the client's own instructions."""
         self._sent = quote(sent)
-        self._inner = inner
         self._splitter = Splitter()
         self._held: list[bytes] = []
         """Of an answer in JSON all of it; else what came before it was known what it is."""
@@ -37,15 +36,12 @@ class Unechoed(BodyTransform):
         if self._is_json:
             self._held.append(chunk)
             return b""
-        return self._pass_on(self._splitter.feed(chunk))
+        return b"".join(map(self._write, self._splitter.feed(chunk)))
 
     def finish(self) -> bytes:
-        rest = self._pass_on(self._splitter.finish())
+        rest = b"".join(map(self._write, self._splitter.finish()))
         held, self._held = b"".join(self._held), []
-        return rest + self._inner.feed(rewrite(held, self._change)) + self._inner.finish()
-
-    def _pass_on(self, events: list[Event]) -> bytes:
-        return self._inner.feed(b"".join(map(self._write, events))) if events else b""
+        return rest + rewrite(held, self._change)
 
     def _write(self, event: Event) -> bytes:
         if NAME not in event.data:

@@ -17,7 +17,7 @@ from time import monotonic
 
 from extproc.dialects import deltas
 from extproc.dialects.deltas import Channel, Reading
-from extproc.dialects.ending import Document, Ending
+from extproc.dialects.ending import Document, Ending, members
 from extproc.dialects.rewriting import parse
 from extproc.dialects.sse import Event, Splitter
 from extproc.filter import BodyTransform
@@ -185,8 +185,14 @@ class ModeratedStream(BodyTransform):
         return reader.length
 
     def _hear_alone(self, event: Event, document: Document | None) -> None:
-        """Look for words in what is no piece: a text that is repeated, or of a form nobody knows."""
-        for text in find_strings(document) if document else (event.data.decode(errors="replace"),):
+        """Look for words in what is no piece: a text that is repeated, or of a form nobody knows. Of what
+        a response repeats, only the answer: its request is judged by other rules."""
+        if document is None:
+            self._note(self._bench.read(event.data.decode(errors="replace")))
+            return
+        is_repeated = self._kind is Kind.RESPONSES and "response" in document
+        told = members(document["response"]).get("output") if is_repeated else document
+        for text in find_strings(told):
             self._note(self._bench.read(text))
 
     def _end(self, channel: Channel) -> None:

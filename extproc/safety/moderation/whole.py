@@ -28,6 +28,9 @@ SILENT = frozenset(
     {"id", "object", "type", "role", "model", "finish_reason", "stop_reason", "status", "token"}
 )
 """Members whose texts nobody reads, and pieces of such as are read already."""
+REPEATED = frozenset({"output_text", "output_messages"})
+"""Members of a response that say its output once more: some servers' `output_text`, and what vLLM tells
+whoever asks by `enable_response_messages`."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -91,6 +94,7 @@ def filtered(kind: Kind, told: Told, blocked: Mapping[int, str]) -> bytes:
         case Kind.RESPONSES:
             why = {"reason": "content_filter"}
             changed = {"output": [], "status": "incomplete", "incomplete_details": why}
+            document = {n: value for n, value in document.items() if n not in REPEATED}
         case _:
             choices = cast("list[Document]", document["choices"])
             changed = {

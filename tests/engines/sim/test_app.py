@@ -104,6 +104,38 @@ async def test_ids(sim: Client, given: dict[str, str], header: str | None, expec
         assert (await answer.json())["id"] == f"chatcmpl-{expected}"
 
 
+async def say(client: Client, *headers: bytes) -> tuple[bytes, bytes]:
+    """Ask with headers that no client sends; the status line and the end of what came."""
+    body = b'{"messages":[{"role":"user","content":"hi"}],"max_tokens":1}'
+    given = (b"Host: sim", b"Content-Type: application/json", b"Connection: close", *headers)
+    length = b"Content-Length: %d" % len(body)
+    head = b"\r\n".join([b"POST %b HTTP/1.1" % CHAT.encode(), *given, length, b"", b""])
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(head + body)
+    try:
+        came = await reader.read()
+    finally:
+        writer.close()
+    return came.partition(b"\r\n")[0], came.rpartition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize("name", ["caf\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), b"caf\xe9"])
+async def test_an_id_is_latin_1_as_for_vllm(sim: Client, name: bytes):
+    status, body = await say(sim, b"X-Request-Id: " + name)
+    assert status == b"HTTP/1.1 200 OK"
+    assert json.loads(body)["id"] == f"chatcmpl-{name.decode('latin-1')}"
+
+
+@pytest.mark.parametrize(
+    ("expected", "status"),
+    [(b"100-Continue", b"HTTP/1.1 100 Continue"), (b"200-ok", b"HTTP/1.1 200 OK")],
+)
+async def test_expectations(sim: Client, expected: bytes, status: bytes):
+    first, body = await say(sim, b"Expect: " + expected)
+    assert first == status
+    assert json.loads(body)["usage"]["completion_tokens"] == 1
+
+
 async def test_a_stream(sim: Client):
     async with sim.post(CHAT, json={**HI, "stream": True}) as answer:
         assert answer.status == 200

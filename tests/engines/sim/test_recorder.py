@@ -1,5 +1,6 @@
 """What an engine writes down of its requests."""
 
+import asyncio
 import io
 import json
 
@@ -29,3 +30,16 @@ async def test_all_that_is_posted_is_written_and_answered_as_ever():
     assert (first["path"], json.loads(first["body"])) == ("/v1/completions?a=1", ask)
     assert first["headers"]["x-prefiller-host-port"] == "127.0.0.1:1"
     assert second["body"] == "\ufffd{"
+
+
+async def test_headers_that_are_no_utf_8():
+    file = io.BytesIO()
+    app = Service(SimEngine(Settings()), record=recording(file)).app()
+    async with TestServer(app) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(
+            b"POST /v1/completions HTTP/1.0\r\nX-Odd: caf\xe9\r\nContent-Length: 0\r\n\r\n"
+        )
+        assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+    assert json.loads(file.getvalue())["headers"]["x-odd"] == "caf\ufffd"

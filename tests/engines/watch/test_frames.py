@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from engines.load import Adapters, Load
 from engines.rates import Rates
 from engines.watch.frames import MAX_BYTES, FrameError, Frames, frame
-from engines.watch.messages import Ended, Look, Looks, Member, Members, Picked, Running, Stored
+from engines.watch.messages import (
+    Ended,
+    Look,
+    Looks,
+    Member,
+    Members,
+    Picked,
+    Running,
+    Stored,
+    Used,
+)
 
 LOAD = Load(running=3, adapters=Adapters(2, ("a",), ()), ttft_buckets=((0.1, 2.0),))
 SOME = [
@@ -15,6 +25,7 @@ SOME = [
     Looks((Look("10.0.0.1:1", 1.5, "", LOAD, Rates(2000.0, 0.01)), Look("b:1", 2.0, "refused"))),
     Picked("k", "p", "10.0.0.1:1", 1.0, 100, 64, (2**64 - 1, 0)),
     Ended("k", "p", "", 2.0, 0, 1.5, ("10.0.0.1:1",), "m"),
+    Used("m", "key-1", 9, "1 0 0 0 1", 5),
     Running("k"),
     Stored("p", "10.0.0.1:1", (1, 2), (3,), True),
 ]

@@ -32,6 +32,14 @@ def test_an_answer_is_the_same_however_it_is_cut(kind, data):
     assert reading.keeps
 
 
+def test_small_chunks_are_read_once():
+    reading = Reading()
+    assert reading.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") is None
+    for _ in range(2_000):  # 60 000 chunks: read again with each piece they would take a minute
+        assert reading.feed(b"1\r\nx\r\n" * 30) is None
+    assert reading.feed(b"0\r\n\r\n") == Answer(200, b"x" * 60_000)
+
+
 @pytest.mark.parametrize(
     ("answer", "keeps"),
     [

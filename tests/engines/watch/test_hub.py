@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from engines.exposition import MOST_BUCKETS
 from engines.load import Load
-from engines.watch.frames import frame
+from engines.vllm import read_load
+from engines.watch.frames import Frames, frame
 from engines.watch.hub import AT_ONCE, Hub
 from engines.watch.link import Link
 from engines.watch.messages import (
@@ -97,13 +99,34 @@ async def test_looks_of_those_that_are_gone_are_not_kept(path):
         assert worker.looks() == [Look(B, 1.0)]
 
 
+LISTS = "running_lora_adapters", "waiting_lora_adapters"
+BUCKETS = b"".join(
+    b'vllm:time_to_first_token_seconds_bucket{le="%d.123"} 1\n' % n for n in range(MOST_BUCKETS)
+)
+
+
+@pytest.mark.parametrize("letter", [b"a", "\N{GRINNING FACE}".encode(), b"\xff"])
+@pytest.mark.parametrize("length", [1, 1000])
+async def test_looks_that_are_told_together_fit_into_a_message_whatever_engines_say(letter, length):
+    named = (letter * length + b",") * (1_000_000 // length // len(letter))
+    lists = b",".join(b'%s="%s"' % (name.encode(), named) for name in LISTS)
+    text = b"vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n"
+    load = read_load(b"%b%bvllm:lora_requests_info{%b} 1\n" % (text, BUCKETS, lists))
+    assert load.adapters.running
+    assert load.adapters.waiting
+    assert len(load.ttft_buckets) == MOST_BUCKETS
+    looks = Looks(AT_ONCE * (Look("h" * 253 + ":65535", 1.0, "", load),))
+    assert list(Frames().feed(frame(looks)))
+
+
 async def test_many_looks_come_in_parts(path):
     hub = Hub()
     hub.tell_members(Members({"p": tuple(Member(f"h:{n}") for n in range(300))}))
     hub.tell_looks([Look(f"h:{n}", 1.0) for n in range(300)])
     async with hub.serving(path), connected(path, 1) as (worker,):
         await until(lambda: len(worker.looks()) == 300)
-        assert [len(m.looks) for m in worker.heard[1:]] == [AT_ONCE, AT_ONCE, 300 - 2 * AT_ONCE]
+        whole, rest = divmod(300, AT_ONCE)
+        assert [len(m.looks) for m in worker.heard[1:]] == [*[AT_ONCE] * whole, rest]
 
 
 async def test_what_a_worker_says_reaches_all_others(path):

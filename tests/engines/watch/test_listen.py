@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 import zmq
 
@@ -131,12 +132,25 @@ async def test_without_replay_only_what_is_published_is_known():
             assert not publisher.asked
 
 
-async def test_a_batch_that_makes_no_sense_makes_all_unknown():
+def pack(event):
+    return msgspec.msgpack.encode([1.0, [event], 0])
+
+
+DEEP = b"\x91" * 3000 + b"\xc0"
+"""Lists within lists, more of them than anybody reads."""
+STORED = {"type": "BlockStored", "block_hashes": [1], "parent_block_hash": None, "token_ids": [1]}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"nonsense", pack(STORED | {"block_size": 1, "extra_keys": [[msgspec.Raw(DEEP)]]})],
+)
+async def test_a_batch_that_makes_no_sense_makes_all_unknown(nonsense):
     async with publishing() as publisher:
         publisher.store(0, 1)
         async with hearing(publisher) as heard:
             await heard.holds(0)
-            publisher.send(b"nonsense")
+            publisher.send(nonsense)
             publisher.deaf = False
             publisher.store(4, 2)
             await heard.holds(4)
@@ -151,6 +165,54 @@ async def test_many_batches_at_once():
             publisher.store(4000, *range(1000, 2000))
             await until(lambda: len(heard.cache) == 2000)
             assert heard.count["lost"] == 0
+
+
+async def test_without_a_descriptor_for_what_was_missed_that_is_lost_and_the_rest_is_heard():
+    async with publishing() as publisher:
+        publisher.store(0, 1)
+        context = zmq.Context()
+        context.set(zmq.MAX_SOCKETS, 1)  # as EMFILE: there is one for what is published
+        heard = Heard(context, publisher)
+        heard.listener.open()
+        try:
+            await connected(publisher, heard)
+            publisher.store(4, 2)
+            await heard.holds(4)
+            publisher.deaf = True
+            publisher.store(8, 3)
+            publisher.deaf = False
+            publisher.store(12, 4)
+            await heard.holds(12)
+            assert heard.count["lost"] == 1
+            assert not publisher.asked
+        finally:
+            heard.listener.close()
+            context.destroy(linger=0)
+
+
+async def test_without_any_descriptor_it_is_deaf_until_there_is_one():
+    async with publishing() as publisher:
+        publisher.store(0, 1)
+        context = zmq.Context()
+        context.set(zmq.MAX_SOCKETS, 2)
+        taken = [context.socket(zmq.SUB) for _ in range(2)]
+        heard = Heard(context, publisher)
+        try:
+            heard.listener.open()
+            assert heard.count["lost"] == 1
+            for socket in taken:
+                socket.close(linger=0)
+
+            def hears():  # a socket is closed a moment later
+                if heard.listener._dealer is None and not heard.cache:
+                    heard.listener.resync()
+                return len(heard.cache)
+
+            await until(hears)
+            assert list(heard.cache.hashes()) == blocks(0)
+        finally:
+            heard.listener.close()
+            context.destroy(linger=0)
 
 
 @pytest.mark.parametrize("opens", [True, False])

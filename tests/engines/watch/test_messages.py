@@ -4,13 +4,24 @@ import msgspec
 import pytest
 
 from engines.watch import messages
-from engines.watch.messages import Ended, Look, Looks, Member, Members, Picked, Running, Stored
+from engines.watch.messages import (
+    Ended,
+    Look,
+    Looks,
+    Member,
+    Members,
+    Picked,
+    Running,
+    Stored,
+    Used,
+)
 
 TAGGED = {
     "members": Members({}),
     "looks": Looks(()),
     "picked": Picked("k", "p", "e:1", 1.0, 2, 1),
     "ended": Ended("k", "p", "e:1", 1.0, 200, 0.5),
+    "used": Used("m", "key-1", 9, "1 0 0 0 1", 5),
     "running": Running("k"),
     "stored": Stored("p", "e:1"),
 }

@@ -78,6 +78,23 @@ def test_ipv6_and_names():
     assert known.found() == {"[fd00::1]:8000": "ready"}
 
 
+def test_a_pod_of_both_families_is_one_endpoint():
+    def of(address, pod):
+        return endpoint(address) | {"targetRef": {"kind": "Pod", "uid": pod}}
+
+    known = listed(
+        piece(
+            "v6", of("fd00::1", "p1"), of("fd00::2", "p2"), of("fd00::3", ""), addressType="IPv6"
+        ),
+        piece("v4", of(A, "p1"), of(B, ""), endpoint(C)),
+    )
+    assert known.found() == dict.fromkeys(
+        ["[fd00::2]:8000", "[fd00::3]:8000", f"{A}:8000", f"{B}:8000", f"{C}:8000"], "ready"
+    )
+    change(known, "DELETED", piece("v4"))
+    assert "[fd00::1]:8000" in known.found()
+
+
 def test_slices_that_say_little():
     known = listed(
         {"metadata": {"name": "a"}},

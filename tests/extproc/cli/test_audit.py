@@ -10,8 +10,8 @@ from audit.export import OVER_MS
 from audit.journal import DIRECTORY
 from audit.reading import list_journals
 from extproc.cli.auditing import account, recording
+from extproc.cli.commands import COMMANDS, build
 from extproc.cli.layout import Layout
-from extproc.cli.main import COMMANDS, build
 from ledger.config import Audit, Config, write_config
 from tests.audit.stores import DAY_MS, auditing, entries, fill, roots_of, unguarded
 

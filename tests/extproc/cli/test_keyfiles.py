@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from extproc.cli.keyfiles import changing, is_entry, with_digest
+from extproc.cli.keyfiles import changing, is_entry, with_digest, write
 from extproc.cli.plan import DEMO_POLICY
 from extproc.policy.keyfile import EditError
 
@@ -53,3 +53,19 @@ def test_only_the_entry_that_is_named_gets_a_new_digest():
     }  # fmt: skip
     assert is_entry(one, "a")
     assert not is_entry("a", "a")
+
+
+def test_a_power_cut_leaves_the_old_file_or_the_new_one(tmp_path):
+    """On disk is the new one before it takes the place of the old, and then its name."""
+    path = tmp_path / "keys.yaml"
+    path.write_text("old")
+    found = []
+
+    def sync(synced):
+        found.append((synced.read_text() if synced.is_file() else synced, path.read_text()))
+        if synced == tmp_path:
+            raise OSError("it does not do that")
+
+    write(path, "new", sync)
+    assert found == [("new", "old"), (tmp_path, "new")]
+    assert list(tmp_path.iterdir()) == [path]

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
-from extproc.cli.main import COMMANDS, build
+from extproc.cli.commands import COMMANDS, build
 from tests.ledger.gateway import Gateway
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from extproc.cli.main import COMMANDS, build
+from extproc.cli.commands import COMMANDS, build
 from ledger.config import Config, Retention, write_config
 from ledger.erasure import FILE_NAME
 from ledger.signing import PRIVATE_NAME

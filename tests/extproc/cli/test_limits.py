@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from extproc.cli.guards import app as guards
 from extproc.cli.limits import app as limits
-from extproc.cli.limits import find_limits
+from extproc.cli.limits import find_limits, report
 from extproc.policy.status import StatusFile
 
 
@@ -31,6 +31,18 @@ def test_of_a_policy_that_was_named_only_the_mistake_is_told(state, capsys):
     with pytest.raises(typer.Exit):
         find_limits(state, [state / "policy"])
     assert "earlier" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["limit", "budget"])
+def test_a_policy_without_limits_is_told_from_limits_nobody_used(kind, capsys):
+    report([], False, kind, [])
+    assert capsys.readouterr().out == f"the policy has no {kind}s\n"
+
+
+def test_where_nothing_runs_it_is_said_what_to_look_at(tmp_path):
+    done = CliRunner().invoke(guards, ["list", "--state", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "is `headgate up` running there? See --state" in done.stderr
 
 
 @pytest.mark.parametrize(

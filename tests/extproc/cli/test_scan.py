@@ -8,7 +8,7 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from extproc.cli.main import COMMANDS, build, find
+from extproc.cli.commands import COMMANDS, build, find
 from extproc.cli.scanning import FREE_BYTES, read_database
 from extproc.safety.pii.engine import shipped
 from extproc.safety.scan import Report, Scanner
@@ -33,6 +33,10 @@ def found(*arguments, code):
     places = [f"{p['where']}:{p['line']}:{p['column']}: {p['type']}" for p in told["places"]]
     assert told["found"] == len(places) == sum(told["counts"].values())
     return told, places
+
+
+def test_a_ledger_that_is_named_is_looked_at(tmp_path):
+    assert f"no ledger at {tmp_path}/l" in scan("--ledger-url", tmp_path / "l", code=2).stderr
 
 
 def test_it_is_a_command():

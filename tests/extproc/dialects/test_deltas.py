@@ -34,6 +34,13 @@ READ = [
     ),
     (
         Kind.CHAT,
+        chat({"audio": {"id": "a", "data": "UklG", "transcript": "t"}}),
+        [(Channel(0, "transcript"), "t")],
+        [],
+    ),
+    (Kind.CHAT, chat({"audio": {"data": "UklG"}}), [], []),
+    (
+        Kind.CHAT,
         chat({"function_call": {"arguments": "{"}}),
         [(Channel(0, "function_call"), "{")],
         [],
@@ -115,6 +122,7 @@ def test_events(kind, event, pieces, ends):
         (Kind.CHAT, Channel(0, "arguments", 2), {}),
         (Kind.CHAT, Channel(0, "input", 2), {}),
         (Kind.CHAT, Channel(0, "function_call"), {}),
+        (Kind.CHAT, Channel(0, "transcript"), {}),
         (Kind.COMPLETIONS, Channel(1, "text"), {"id": "c"}),
         (Kind.MESSAGES, Channel(3, "thinking"), {}),
         (Kind.MESSAGES, Channel(3, "partial_json"), {}),

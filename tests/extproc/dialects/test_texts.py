@@ -152,6 +152,14 @@ def test_what_is_found(kind, document, found):
     assert sorted(told(kind, document)) == sorted(found)
 
 
+def test_data_is_skipped_where_it_can_only_be_sound():
+    sound = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    assert told(Kind.CHAT, chat({"role": "user", "content": [sound]})) == []
+    source = {"type": "text", "media_type": "text/plain", "data": "a", "format": "wav"}
+    document = {"type": "document", "source": source}
+    assert ("user", "a") in told(Kind.MESSAGES, chat({"role": "user", "content": [document]}))
+
+
 def test_definitions_of_tools():
     parameters = {
         "type": "object",
@@ -209,6 +217,20 @@ def test_ids_that_are_more_than_ids_are_texts():
         (Kind.EMBEDDINGS, {"input": [[1]]}, "input[0]"),
         (Kind.EMBEDDINGS, {"input": ["a"]}, None),
         (Kind.CHAT, {"messages": []}, None),
+        (Kind.CHAT, {"messages": [{"role": "user", "content": [{"type": "text"}]}]}, None),
+        (
+            Kind.CHAT,
+            {
+                "messages": [
+                    {"role": "system", "content": "x"},
+                    {
+                        "role": "user",
+                        "content": [{"type": "text"}, {"type": "prompt_embeds", "data": "QUFB"}],
+                    },
+                ]
+            },
+            "messages[1].content[1]",
+        ),
     ],
 )
 def test_prompts_that_nobody_can_read(kind, document, name):

@@ -59,6 +59,14 @@ async def test_what_is_too_long_for_a_name_is_none(path):
     assert (await adopt(longest, path=path)).fact(Model).name == "m" * MOST_LETTERS
 
 
+async def test_what_would_steer_a_terminal_is_no_name():
+    """`headgate endpoints` says which model fails."""
+    raw = CHAT.replace(b'"m"', rb'"m\u001b[2J"')
+    request = await adopt(raw)
+    assert request.fact(Model).name == ""
+    assert request.fact(Payload).raw == raw
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

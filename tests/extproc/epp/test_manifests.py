@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from extproc.cli.main import build
+from extproc.cli.commands import build
 from extproc.epp.pipeline import find_pool
 from extproc.policy.load import load
 from extproc.server import ALIVE_SERVICES, HEALTH_SERVICES

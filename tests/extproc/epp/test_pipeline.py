@@ -65,6 +65,13 @@ async def test_clients_choose_only_where_it_was_asked_for(conformance, named):
     assert set(judged.request.fact(Route).endpoints) == named
 
 
+async def test_clients_choose_among_engines_only():
+    request = bare(headers={"test-epp-endpoint-selection": "169.254.169.254:80"})
+    judged, view = await judge(request, conformance=True)
+    assert judged.stop.reason is Reason.NO_ENDPOINT
+    assert view.picks == []
+
+
 async def test_low_priority_is_shed():
     request = bare(headers={"x-gateway-inference-objective": "batch"})
     rules = {"objectives": {"batch": -1}, "full": Full(in_flight=0)}

@@ -2,14 +2,17 @@
 
 import pytest
 
+from engines.watch.frames import Frames, frame
 from extproc.counting.counted import Counted
-from extproc.counting.counter import Counter, Threads
+from extproc.counting.counter import Counter
 from extproc.counting.estimate import Estimator
-from extproc.counting.lengths import LEAST_SEEN, Lengths
+from extproc.counting.lasting import Lasting
+from extproc.counting.lengths import LEAST_SEEN
 from extproc.decision import Outcome
 from extproc.filters.count import Count
 from extproc.pipeline import Pipeline
 from extproc.request import Body, Identity, Kind, Model, Operation, Prompt, Request
+from extproc.stores.memory import MemoryEngines
 from tests.extproc.counting.templates import CHATML
 from tests.extproc.counting.vocabularies import ENGLISH, qwen, vocabulary
 from tests.extproc.requests import BARE
@@ -21,17 +24,21 @@ class Bench:
     """A filter for two models, and all it works with."""
 
     def __init__(self):
-        self.threads = Threads()
-        self.lengths = Lengths()
-        self.estimator = Estimator()
+        self.lasting = Lasting()
+        self.threads, self.lengths = self.lasting.threads, self.lasting.lengths
+        self.estimator = self.lasting.estimator("rough")
+        self.view = MemoryEngines()
+        self.view.tell_used(self.lasting.learn)
         self.seen = []
         counters = {
             "exact": Counter(self.threads, Estimator(), vocabulary(qwen(), CHATML)),
             "rough": Counter(self.threads, self.estimator),
         }
-        self.filter = Count(
-            counters, {"exact": 1000}, self.lengths, lambda *told: self.seen.append(told)
-        )
+        contexts = {"exact": 1000}
+        self.filter = Count(counters, contexts, self.lengths, self.view.used, self.observe)
+
+    def observe(self, *told):
+        self.seen.append(told)
 
     async def count(self, document=None, model="exact", kind=Kind.CHAT, raw=b"{}"):
         request = BARE.having(Body(raw)) if raw else BARE
@@ -136,6 +143,14 @@ async def test_what_teaches_nothing(bench, status, running, usage):
     rates = bench.estimator.rates
     await bench.settle(request, status, running, **usage)
     assert (bench.seen, bench.estimator.rates, len(bench.lengths)) == ([], rates, 0)
+
+
+@pytest.mark.parametrize("count", [-5, 2.0**80])
+async def test_an_engine_that_says_anything(bench, count):
+    told = []
+    bench.view.tell_used(lambda used: (told.append(used), bench.lasting.learn(used)))
+    await bench.settle(await bench.count(model="rough"), prompt=count, completion=count)
+    assert [each for used in told for each, _ in Frames().feed(frame(used))] == told
 
 
 async def test_requests_that_were_not_counted_and_models_that_are_gone(bench):

@@ -1,9 +1,12 @@
 """Which other model stands in, when it may, and what exactly is sent to it."""
 
+from math import inf
+
 import msgspec
 import pytest
 
 from engines.base import ENGINES
+from engines.load import Load
 from extproc.access import Access, Grant
 from extproc.decision import Outcome
 from extproc.filters.fallback import (
@@ -133,10 +136,15 @@ def test_nothing_is_resent_that_a_service_elsewhere_may_have_begun(pools, may):
     assert may_resend(list(pools), frozenset("x")) is may
 
 
-async def alternatives(request, given=None, *, checks=(), rules=None, reaches=(), up=3):
+THREE = ("10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80")
+
+
+async def alternatives(
+    request, given=None, *, checks=(), rules=None, reaches=(), up=3, engines=None
+):
     """As the pipeline does it: keep, make fit, line up."""
     fits = (Measure(ENGINES_OF), Salting(ENGINES_OF, dict.fromkeys("abx", "tenant"), "salt"))
-    engines = MemoryEngines({"b": ["10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"][:up]})
+    engines = engines or MemoryEngines({"b": THREE[:up]})
     last = Alternatives(given or others(), engines, checks, fits, rules or {}, reaches)
     for each in (Keep(), *fits, last):
         request = await each.decide(request)
@@ -171,8 +179,28 @@ async def test_each_gets_the_body_that_it_would_have_got_alone():
     assert "cache_salt" in read["mid"]
     assert "cache_salt" not in read["gpt"]
     tries = found.fact(Tries)
-    assert [each.endpoints for each in tries.alternatives] == [("10.0.0.2:80", "10.0.0.3:80"), ()]
+    here, elsewhere = (each.endpoints for each in tries.alternatives)
+    assert len({*here} & {*THREE}) == 2
+    assert elsewhere == ()
     assert tries.may_resend
+
+
+async def test_the_idlest_are_named_and_equals_as_often():
+    """Nobody counts what comes to a pool that stands in: engines tell of it."""
+    engines = MemoryEngines({"b": THREE})
+    first = set()
+    for number in range(50):
+        request = asked().having(Prompt({"model": "m"}, "m"))
+        request = msgspec.structs.replace(request, settle_key=f"k{number}")
+        tries = (await alternatives(request, engines=engines)).fact(Tries)
+        first.add(tries.alternatives[0].endpoints[0])
+    assert first == {*THREE}
+    busy, idle, ours = engines.pools["b"]
+    busy.load, busy.seen_s = Load(running=3, waiting=1), inf
+    idle.load, idle.seen_s = Load(running=1), inf
+    ours.in_flight = 2
+    tries = (await alternatives(asked(), engines=engines)).fact(Tries)
+    assert tries.alternatives[0].endpoints == (idle.endpoint, ours.endpoint)
 
 
 async def test_one_that_nobody_serves_now_does_not_stand_in():

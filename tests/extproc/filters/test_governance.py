@@ -3,6 +3,8 @@
 import pytest
 
 from extproc.counting.lasting import Lasting
+from extproc.counting.lengths import LEAST_SEEN
+from extproc.decision import Outcome
 from extproc.errors import PolicyError
 from extproc.filters import Outside, build
 from extproc.filters.governance import AMPLE, Governance, reaches
@@ -47,6 +49,26 @@ async def test_limits_stand_behind_all_that_may_refuse_and_before_what_leaves(go
     found = names(policy(TPM), governance)
     assert found.index("context") < found.index("count") < found.index("limits")
     assert found.index("limits") < found.index("measure") < found.index("pick")
+
+
+async def test_a_worker_learns_from_ends_that_another_one_is_told_of():
+    views, lasting = [MemoryEngines(), MemoryEngines()], [Lasting(), Lasting()]
+    for view, each in zip(views, lasting, strict=True):
+        governance = Governance(MemoryCounters(), each, MemoryLimitMeter(), lambda _: None)
+        outside = Outside(view, MemoryJournal(), governance=governance)
+        count = next(found for found in build(policy(TPM), outside) if found.name == "count")
+    views[1].tell_used(views[0].used)
+    first = lasting[0].estimator("m").rates
+    known = {"prompt_estimate": 840.0, "counted_by": "estimate", "prompt_mix": "4000 0 0 0 0"}
+    known |= {"operation": "chat", "model": "m", "key_id": "k"}
+    usage = {"prompt_tokens": 1600.0, "completion_tokens": 50.0}
+    for _ in range(LEAST_SEEN):
+        await count.settle(Outcome(known, 200, 1, (), usage))
+    assert lasting[0].estimator("m").rates[0] == pytest.approx(0.4, rel=0.1) != first[0]
+    assert 50 <= lasting[0].lengths.expect("k", "m") <= 60
+    assert not len(lasting[1].lengths), "all of them hear it the same way"
+    for each in lasting:
+        await each.close()
 
 
 def test_limits_without_counters_are_no_policy():

@@ -114,6 +114,16 @@ async def test_an_end_that_was_told_to_nobody_is_settled_when_it_is_told_again()
     assert [s.state for s in desk.meter.settlements] == ["settled", "repeated"]
 
 
+async def test_an_end_that_is_told_again_waits_for_nothing():
+    """Those that waited in a worker which was killed are a thousand, and are told one after the other."""
+    desk = Desk(SLOTS)
+    request = await desk.filter.decide(desk.request())
+    told = desk.filter.settle_again(Outcome({"settle_key": request.settle_key}, 503, 0, ()))
+    with pytest.raises(StopIteration):
+        told.send(None)
+    assert await desk.left() == [2]
+
+
 async def test_all_or_none():
     desk = Desk(TPM, SLOTS)
     held = [await desk.filter.decide(desk.request()) for _ in range(2)]

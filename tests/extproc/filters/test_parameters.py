@@ -281,3 +281,48 @@ async def test_what_goes_on_is_json():
     rule = {"defaults": {"x": {"a": [1, 0.5, "b", True]}}, "clamp": {"y": {"max": 0.5}}}
     found = await apply([rule], {"y": 3})
     assert msgspec.json.decode(msgspec.json.encode(found.document)) == found.document
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "name"),
+    [
+        (Kind.CHAT, {"prompt_logprobs": 0}, "prompt_logprobs"),
+        (Kind.CHAT, {"return_token_ids": True}, "return_token_ids"),
+        (Kind.CHAT, {"return_prompt_text": 1}, "return_prompt_text"),
+        (Kind.CHAT, {"return_prompt_token_ids": "yes"}, "return_prompt_token_ids"),
+        (Kind.CHAT, {"echo": True, "add_generation_prompt": False}, "echo"),
+        (Kind.RESPONSES, {"enable_response_messages": True}, "enable_response_messages"),
+        (Kind.CHAT, {"prompt_logprobs": None, "echo": False, "return_token_ids": False}, None),
+        (Kind.COMPLETIONS, {"echo": True, "prompt_logprobs": 1}, None),
+    ],
+)
+async def test_what_has_an_engine_tell_the_system_prompt(kind, sent, name):
+    found = await apply([{"system_prompt": "Be kind."}], sent, kind)
+    assert (found.param if isinstance(found, Deny) else None) == name
+    if name:
+        assert found.reason is Reason.FORBIDDEN_PARAMETER
+    # Nothing of the operator's is there to be told, or the operator wants it to be.
+    assert not isinstance(await apply([{"defaults": {"top_k": 1}}], sent, kind), Deny)
+    wanted = {"defaults": {"return_token_ids": True}, "system_prompt": "Be kind."}
+    assert not isinstance(await apply([wanted], {}, kind), Deny)
+
+
+@pytest.mark.parametrize("value", [-1, 1, 0.5, "-1", [0, -1], True, {}])
+async def test_who_goes_first_is_not_for_clients_to_say(value):
+    for rules in ([], [{"system_prompt": "Be kind."}], [{"defaults": {"priority": 3}}]):
+        found = await apply(rules, {"priority": value})
+        assert (found.reason, found.param) == (Reason.FORBIDDEN_PARAMETER, "priority")
+
+
+@pytest.mark.parametrize(
+    ("rules", "sent", "goes"),
+    [
+        ([], 0, 0),
+        ([], None, None),
+        ([{"clamp": {"priority": {"min": 0}}}], 7, 7),
+        ([{"clamp": {"priority": {"min": 0}}}], -7, 0),
+        ([{"defaults": {"priority": 3}}], None, 3),
+    ],
+)
+async def test_unless_a_rule_says_how_far(rules, sent, goes):
+    assert (await apply(rules, {"priority": sent})).document["priority"] == goes

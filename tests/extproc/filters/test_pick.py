@@ -181,7 +181,19 @@ async def test_the_end_of_a_request_is_told_with_those_that_gave_no_answer(faile
     (ended,) = engines.ends
     assert (ended.key, ended.pool, ended.status) == (picked.key, "p", 200)
     assert (ended.endpoint, ended.latency_s, ended.model) == (C, 1.5, "m")
+    assert (ended.attempts, ended.is_stream) == (1 + len(failed), False)
     assert engines.sick == set(failed)
+
+
+async def test_an_end_that_is_told_again_says_nothing_of_endpoints():
+    engines = MemoryEngines({"p": (A, B)})
+    pick = over(["p"], engines)
+    request = await pick.decide(BARE.having(Model("m", "p", "m")))
+    await pick.settle_again(Outcome(request.witness(), 503, 2, (A,), served=B))
+    (ended,) = engines.ends
+    assert (ended.key, ended.pool, ended.status, ended.failed) == ("k1", "p", 0, ())
+    assert not ended.attempts
+    assert not engines.sick
 
 
 async def test_what_another_pool_served_ends_where_it_was_picked():

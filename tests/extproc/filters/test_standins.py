@@ -34,7 +34,7 @@ def fitted(given):
 def test_nothing_is_added_for_nothing():
     given = policy()
     assert not stand_in(given, MemoryEngines(), None, Standing())
-    assert not hedge(given)
+    assert not hedge(given, MemoryEngines())
     assert not cascade(given, Standing())
     assert fitted(given) == ["measure", "salt"]
 
@@ -54,7 +54,7 @@ def test_an_authority_is_asked_about_one_model_only():
 def test_steps_down_hedges_and_cascades():
     steps = [{"to": "small", "when": "saturated"}]
     assert stand_in(policy(downgrade=steps), MemoryEngines(), None, Standing())
-    assert names(hedge(policy(hedge={}))) == ["hedge"]
+    assert names(hedge(policy(hedge={}), MemoryEngines())) == ["hedge"]
     given = policy(cascade={"first": "small"})
     assert names(cascade(given, Standing(asker=ASKER))) == ["cascade"]
     with pytest.raises(PolicyError, match="HEADGATE_URL"):

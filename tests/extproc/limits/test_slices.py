@@ -100,8 +100,8 @@ class Away:
     async def settle(self, *given, **more):
         return await self._ask(self.counters.settle, given, more)
 
-    async def reset(self, *given):
-        return await self._ask(self.counters.reset, given, {})
+    async def probe(self):
+        return await self._ask(self.counters.probe, (), {})
 
     async def _ask(self, method, given, more):
         if self.away:

@@ -102,6 +102,20 @@ def test_a_member_that_stands_twice_has_its_line(text, line):
     assert "twice" in said
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("2026-02-31", "day is out of range for month"),
+        ("2026-13-01T00:00:00Z", "month must be in 1..12"),
+        ("9" * 5000, "a number of too many digits"),
+        ("!!bool x", "a value that is not of its tag's type"),
+    ],
+)
+def test_a_value_that_cannot_be_has_its_line(value, said):
+    """Among thousands of keys nobody finds the one without."""
+    assert mistakes(f"keys:\n  - id: a\n    expires: {value}\n") == [f"a.yaml:3: {said}"]
+
+
 def test_the_version_is_not_the_operators():
     (said,) = mistakes("salt: a salt of tests\nversion: mine\n")
     assert said.startswith("a.yaml:2: version: ")

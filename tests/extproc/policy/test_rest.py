@@ -61,3 +61,20 @@ def test_a_section_that_is_right_keeps_its_places():
     assert check(joined, ("pools", 0, "endpoints")) == [
         (("access", "allow", 0, "models"), "there is no model 'gone'")
     ]
+
+
+class Walked(dict):
+    """Counts how often all of it is looked at."""
+
+    walks = 0
+
+    def __iter__(self):
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_mistakes_are_looked_at_once_however_many_sections_there_are():
+    joined = {f"unknown{n}": 1 for n in range(100)}
+    wrong = Walked({(section,): "there is no such member" for section in joined})
+    assert list(check_rest(joined, wrong)) == []
+    assert wrong.walks == 1

@@ -141,6 +141,13 @@ def test_who_is_no_member_is_not_remembered():
     assert set(made.states("p", 1.0)) == set(NAMES)
 
 
+def test_nobody_is_a_member_of_a_pool_that_has_none():
+    made = watchdog()
+    made.members({"p": ()}, 1.0)
+    made.ended(end(NAMES[0], failed=(NAMES[1],)), 2.0)
+    assert made.states("p", 2.0) == {}
+
+
 def test_other_rules_begin_anew_only_where_they_differ():
     made = watchdog()
     made.look("p", Look(NAMES[0], 1.0, "refused"), 1.0)

@@ -63,10 +63,10 @@ class Transport:
 class Peer:
     """One connection with a client at its other end. `cuts` are the sizes in which bytes arrive."""
 
-    def __init__(self, methods, cuts=(1 << 30,), reads=True):
+    def __init__(self, methods, cuts=(1 << 30,), reads=True, transport=None):
         self.everyone = set()
         self.connection = Connection(methods, MOST, self.everyone)
-        self.transport = Transport()
+        self.transport = transport or Transport()
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)
         self.client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))

@@ -169,3 +169,102 @@ def test_a_window_has_an_end():
     assert widened(WINDOW_MOST - 1, 1) == WINDOW_MOST
     with pytest.raises(PeerError):
         widened(WINDOW_MOST, 1)
+
+
+class Careful:
+    """Reads to the end, and says what it has read; `gate` lets it."""
+
+    def __init__(self):
+        self.gate = asyncio.Event()
+        self.read = []
+
+    async def serve(self, call):
+        await self.gate.wait()
+        self.read += [message async for message in call]
+        self.read.append("end")
+        await call.write(b"thanks")
+
+
+async def careful(hears_out):
+    method = Careful()
+    peer = Peer({"/test/Echo": Method(method.serve, bytes, bytes, hears_out)})
+    await peer.turn()
+    return method, peer, peer.begin()
+
+
+TOLD = wrap(b"1") + wrap(b"2") + wrap(b"half")[:-1]
+
+
+async def leave(peer, number, how):
+    if how == "reset":
+        peer.client.reset_stream(number)
+        await peer.turn()
+    else:
+        peer.connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("how", ["reset", "lost"])
+async def test_a_peer_that_has_gone_is_heard_out(how):
+    """Also by one that has not begun to listen: all of it may come at once, behind a pause."""
+    method, peer, number = await careful(hears_out=True)
+    send(peer, number, TOLD)
+    await peer.turn()
+    await leave(peer, number, how)
+    assert peer.connection.calls
+    method.gate.set()
+    await peer.turn()
+    assert method.read == [b"1", b"2", "end"]
+    assert not peer.connection.calls
+    assert (peer.connection in peer.everyone) == (how == "reset"), "a drain waits that long"
+    assert number not in peer.data
+
+
+@pytest.mark.parametrize("how", ["reset", "lost"])
+async def test_what_has_come_in_the_moment_of_going_is_heard_too(how):
+    """The call has not even begun when it is given up."""
+    method, peer, number = await careful(hears_out=True)
+    method.gate.set()
+    send(peer, number, TOLD)
+    if how == "reset":
+        peer.client.reset_stream(number)
+    peer.deliver(peer.client.data_to_send())
+    if how == "lost":
+        peer.connection.connection_lost(None)
+    await peer.turn()
+    assert method.read == [b"1", b"2", "end"]
+
+
+@pytest.mark.parametrize("how", ["reset", "lost"])
+async def test_others_are_cancelled(how):
+    method, peer, number = await careful(hears_out=False)
+    send(peer, number, TOLD)
+    await peer.turn()
+    await leave(peer, number, how)
+    assert not peer.connection.calls
+    method.gate.set()
+    await peer.turn()
+    assert method.read == []
+
+
+class Hasty(Careful):
+    """Wants no more than what has come."""
+
+    async def serve(self, call):
+        await self.gate.wait()
+        call.end()
+        await super().serve(call)
+
+
+async def test_what_comes_behind_the_end_that_we_make_is_no_fault():
+    method = Hasty()
+    peer = Peer({"/test/Echo": Method(method.serve, bytes, bytes)})
+    await peer.turn()
+    number = peer.begin()
+    send(peer, number, TOLD)
+    await peer.turn()
+    method.gate.set()
+    await peer.turn()
+    assert method.read == [b"1", b"2", "end"]
+    assert peer.messages(number) == [b"thanks"]
+    assert peer.status(number) == Status.OK
+    assert peer.connection in peer.everyone

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from extproc.rpc import frames
 from extproc.rpc.call import Method
-from extproc.rpc.connection import REPLENISH_BYTES
+from extproc.rpc.connection import HIGH_WATER_BYTES, MOST_CALLS, REPLENISH_BYTES
 from extproc.rpc.frames import PREFACE, frame
 from extproc.rpc.status import CallError, Status
-from tests.extproc.rpc.peer import ECHO, REQUEST, Peer, wrap
+from tests.extproc.rpc.peer import ECHO, REQUEST, Peer, Transport, wrap
 
 HEADERS = Encoder().encode(REQUEST)
 OPEN = frames.END_HEADERS
@@ -138,6 +138,84 @@ async def test_a_connection_that_is_lost_takes_its_calls_along():
     assert waiting.cancelled == 3
     assert not peer.everyone
     assert peer.connection.lost.done()
+
+
+async def test_no_more_calls_than_were_announced():
+    peer = Peer({"/test/Echo": Method(leave, bytes, bytes)})
+    await peer.turn()
+    assert peer.client.remote_settings.max_concurrent_streams == MOST_CALLS
+    hear = peer.connection.data_received
+    numbers = range(1, 2 * MOST_CALLS + 5, 2)
+    *open_ones, _, refused = numbers
+    hear(b"".join(frame(frames.HEADERS, OPEN, number, HEADERS) for number in numbers))
+    hear(frame(frames.DATA, frames.END_STREAM, refused, wrap(b"sent before it knew")))
+    await asyncio.sleep(0)
+    said = peer.transport.take()
+    assert said == b"".join(frames.reset(n, frames.REFUSED_STREAM) for n in numbers[-2:])
+    assert [*peer.connection.calls] == open_ones
+    hear(frame(frames.RST_STREAM, 0, 1, bytes(4)))
+    hear(frame(frames.HEADERS, OPEN, refused + 2, HEADERS))
+    assert [*peer.connection.calls] == [*open_ones[1:], refused + 2]
+    peer.transport.close()
+    await peer.connection.lost
+    assert not peer.connection.calls
+
+
+class Unread(Transport):
+    """Whose other end reads nothing."""
+
+    def write(self, data):
+        super().write(data)
+        if sum(map(len, self.written)) > self.high:
+            self.protocol.pause_writing()
+
+
+RECEIVED_BYTES = 256 * 1024
+"""What asyncio's loops read at once, or less."""
+FLOODS = {
+    "pings": frame(frames.PING, 0, 0, bytes(8)),
+    "settings": frames.settings({}),
+    "calls": frame(frames.HEADERS, OPEN | frames.END_STREAM, 0, HEADERS),
+    "calls that are left": frame(frames.HEADERS, OPEN, 0, HEADERS)
+    + frame(frames.RST_STREAM, 0, 0, bytes(4)),
+    "resets of calls that are over": frame(frames.RST_STREAM, 0, 1, bytes(4)),
+    "windows": frame(frames.WINDOW_UPDATE, 0, 1, bytes(3) + b"\1"),
+}
+
+
+def numbered(flood, first, count):
+    """Repeat the frames for one call after the other, where they begin any."""
+    if flood[3] != frames.HEADERS:
+        return flood * count
+    those, _ = frames.split(flood)
+    return b"".join(
+        frame(each.kind, each.flags, number, each.payload)
+        for number in range(first, first + 2 * count, 2)
+        for each in those
+    )
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+async def test_who_does_not_read_is_not_read_either(flood):
+    """Whatever it sends, what is kept for it does not grow."""
+    peer = Peer(ECHO, transport=Unread())
+    hear, transport = peer.connection.data_received, peer.transport
+    hear(PREFACE + frames.settings({}) + frame(frames.HEADERS, OPEN | 1, 1, HEADERS))
+    await all_ended(peer)
+    count, first = RECEIVED_BYTES // len(flood), 3
+    for _ in range(2 + HIGH_WATER_BYTES // RECEIVED_BYTES):
+        if transport.reading:
+            hear(numbered(flood, first, count))
+            first += 2 * count
+            await all_ended(peer)
+    kept = sum(map(len, transport.written))
+    assert kept <= HIGH_WATER_BYTES + 2 * RECEIVED_BYTES
+    assert transport.reading == (kept <= HIGH_WATER_BYTES)
+    assert not peer.connection.calls
+    assert not peer.connection._outlet._parts
+    assert not transport.closed
+    transport.close()
+    await peer.connection.lost
 
 
 async def test_trailers_end_the_client_s_side():

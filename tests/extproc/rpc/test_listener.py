@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 from time import perf_counter
 
 import pytest
@@ -52,6 +53,23 @@ async def test_addresses(kind, tmp_path):
             assert await call.code() is StatusCode.OK
             await listener.drain(1.0)
     assert not (tmp_path / "w").exists()
+
+
+async def test_a_peer_that_vanishes_is_looked_for():
+    """As the kernel tells it: the timer of the accepted connection is the one of keepalives (2)."""
+    listener = Service().listener()
+    port = await listener.start("127.0.0.1:0")
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    def timers():
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return [f[5][:2] for f in lines if f[1].endswith(f":{port:04X}") and f[3] == "01"]
+
+    async with asyncio.timeout(GUARD_S):
+        while timers() != ["02"]:  # noqa: ASYNC110 - the kernel tells only when asked
+            await asyncio.sleep(0.01)
+    writer.close()
+    await listener.drain(1.0)
 
 
 @pytest.mark.parametrize("listen", ["192.0.2.1:0", "unix:/nowhere/at/all"])

@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from extproc.dialects import deltas
 from extproc.dialects.deltas import Channel
-from extproc.dialects.ending import ending
+from extproc.dialects.ending import ending, sse
 from extproc.dialects.sse import BOM, Splitter
 from extproc.request import Kind
+from extproc.safety.expressions import FloodError
 from extproc.safety.outbound import Look, Outbound, OutboundRule
 from extproc.safety.pii.begun import Openings
 from extproc.safety.pii.engine import shipped
 from extproc.safety.window import Window
 from tests.extproc.chunking import chunked, recorded
+from tests.extproc.safety.moderation.answers import play as play_waiting
 
 EMAIL, CARD = "bob@example.org", "4111 1111 1111 1111"
 RULES = [OutboundRule(frozenset({"email"}), "mask"), OutboundRule(frozenset({"all"}), "cut")]
@@ -266,3 +268,40 @@ def test_half_a_character_hides_nothing():
     out = play(outbound(Kind.CHAT), [b"data: " + json.dumps(said).encode() + b"\n\n", chat("Bye.")])
     assert EMAIL.encode() not in out
     assert b"\\ud83d to" in out
+
+
+def whole(text):
+    return json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+
+
+LONG = f"Write to {EMAIL} or call. " * 5_000
+
+
+@pytest.mark.parametrize("size", [16_384, 10_000_000])
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (whole(LONG), whole(LONG.replace(EMAIL, "[EMAIL]"))),
+        (sse({"type": "response.completed", "response": {"tools": [LONG]}}, "x"), None),
+    ],
+)
+async def test_what_is_long_is_looked_through_in_a_thread(raw, shown, size):
+    told = []
+    kind = Kind.CHAT if shown else Kind.RESPONSES
+    transform = outbound(kind, RULES[:1], told=told, stream=not shown)
+    chunks = [raw[at : at + size] for at in range(0, len(raw), size)]
+    out = await play_waiting(transform, chunks)
+    assert out == (shown or raw.replace(EMAIL.encode(), b"[EMAIL]"))
+    assert told == [("email", "mask")] * 5_000
+
+
+def test_what_is_short_is_not():
+    transform = outbound(Kind.CHAT, RULES[:1])
+    for _ in range(3_000):
+        transform.feed(deltas.write(Kind.CHAT, Channel(0, "content"), {}, "and so on "))
+        assert not transform.waits
+
+
+async def test_an_answer_that_is_nothing_but_values_is_cut():
+    with pytest.raises(FloodError):
+        await play_waiting(outbound(Kind.CHAT, stream=False), [whole("1 2 3 4 5 6 7." * 100_000)])

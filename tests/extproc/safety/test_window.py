@@ -1,6 +1,7 @@
 """Texts that are looked through as they come."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -81,6 +82,22 @@ def test_little_is_held():
         out += window.feed("ab")
         seen = 2 * (index + 1)
         assert seen - len(out) <= (FIRST_STEP if seen < FIRST else STEP)
+
+
+def test_a_long_text_is_looked_at_a_bounded_number_of_times():
+    class Counting(Numbers):
+        looks = 0
+
+        def find(self, text):
+            self.looks += 1
+            return [Finding("number", at.start(), at.end()) for at in re.finditer("[0-9]{6}", text)]
+
+    text = ("and so on " * 100 + "123456 ") * 1000
+    counting = Counting()
+    window = Window(counting)
+    shown = "".join(window.feed(text[at : at + 70_001]) for at in range(0, len(text), 70_001))
+    assert shown + window.finish() == text.replace("123456", "[N]")
+    assert counting.looks < len(text) // 100
 
 
 class Suspicious(Numbers):

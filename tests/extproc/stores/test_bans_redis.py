@@ -73,3 +73,12 @@ async def test_what_another_version_has_written_is_left_alone(valkey):
             valkey.order("HSET", "{headgate}:g:bans", name, document)
             valkey.order("ZADD", "{headgate}:g:changes", "9e15", name)
         assert [ban.case for ban in (await bans.read()).bans] == [ANN]
+
+
+async def test_what_the_server_has_evicted_is_no_ban(valkey):
+    async with open_bans(valkey.url, deadline_s=PATIENT_S) as bans:
+        await bans.add(ANN, GROWTH)
+        valkey.order("DEL", "{headgate}:g:bans")
+        assert (await bans.read()).bans == []
+        await bans.add(ANN, GROWTH)
+        assert [ban.case for ban in (await bans.read()).bans] == [ANN]

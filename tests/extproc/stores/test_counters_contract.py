@@ -293,6 +293,12 @@ async def test_reset_forgets_one_scope(counters):
     assert await look(counters, *ALL) == [1000, 1000, 1000, 2, 1000], "settled, it takes nothing"
 
 
+async def test_to_probe_takes_nothing(counters):
+    await counters.probe()
+    for one in ALL:
+        assert await counters.scopes(one.name) == []
+
+
 async def test_a_settlement_that_is_forgotten(counters):
     await counters.settle("k", None, forget=True)
     first = await counters.reserve("k", ask(*ALL), 30)

@@ -285,3 +285,21 @@ async def test_who_stepped_aside_leaves_nothing_behind(valkey):
         assert (await counters.reserve("c", both, 30, ticket=ticket)).admitted
         keys = valkey.order("KEYS", "*")
         assert not [kind for kind in "qztp" if f"{{headgate}}:{kind}:" in keys]
+
+
+async def test_who_died_aside_is_forgotten_also_where_others_come_and_go(valkey):
+    slots, others = semaphore("slots", 1, wait_s=20), semaphore("others", 1, wait_s=20)
+    ticket = Ticket("w1", "batch", 1, "acme")
+    both = (Charge(slots, "", 1), Charge(others, "", 1))
+    async with open_counters(valkey.url, deadline_s=10, clock=Clock()) as counters:
+        await counters.reserve("a", both, 30)
+        assert (await counters.reserve("b", both, 30, ticket=ticket)).waits
+        await counters.settle("a", None)
+        await counters.reserve("c", [Charge(others, "", 1)], 30)
+        assert (await counters.reserve("b", both, 30, ticket=ticket)).waits
+        left_ms = int(valkey.order("PTTL", "{headgate}:p:slots:")[1:])
+        assert 0 < left_ms <= 60_000
+        valkey.order("PEXPIRE", "{headgate}:p:slots:", str(left_ms // 2))
+        assert (await counters.reserve("d", both[:1], 30, ticket=ticket)).admitted
+        await counters.settle("d", None)
+        assert int(valkey.order("PTTL", "{headgate}:p:slots:")[1:]) <= left_ms // 2

@@ -164,8 +164,11 @@ async def test_out_of_memory_is_a_fault(counters, valkey):
     try:
         with pytest.raises(CountersFaultError, match="OOM"):
             await counters.reserve("k", ask(bucket()), 30)
+        with pytest.raises(CountersFaultError, match="OOM"):
+            await counters.probe()
     finally:
         valkey.order("CONFIG", "SET", "maxmemory", "0")
+    await counters.probe()
 
 
 async def test_no_lease_is_longer_than_its_key_lives(counters, valkey):

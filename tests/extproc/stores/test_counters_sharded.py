@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.errors import CountersFaultError
-from extproc.limits.base import Charge, Settlement
+from extproc.limits.base import Charge, Settlement, Ticket
 from extproc.stores.counters_memory import MemoryCounters
 from extproc.stores.counters_sharded import SHARD, ShardedCounters
 from tests.extproc.stores.limits import Clock, bucket, budget, semaphore, used
@@ -26,6 +26,9 @@ class Faulty(MemoryCounters):
         settlement = await super().settle(settle_key, spent, forget=forget)
         self.check()
         return settlement
+
+    async def probe(self):
+        self.check()
 
     def check(self):
         if self.broken:
@@ -143,3 +146,24 @@ async def test_without_a_tenant(stores):
     settlement = await stores.counters.settle("k", used(30))
     assert [one.name for one in settlement.limits] == ["global"]
     assert not await stores.counters.renew("k", 30)
+
+
+async def test_who_waits_for_the_common_place_lets_others_pass_in_the_shard(stores):
+    everybody, own = semaphore("global", 1, wait_s=20), semaphore("own", 1, wait_s=20)
+    ticket = Ticket("w1", "batch", 1, "acme")
+    common, shard = [Charge(everybody, "", 1)], [Charge(own, "acme", 1)]
+    await stores.counters.reserve("a", shard, 30)
+    assert (await stores.counters.reserve("b", common + shard, 30, ticket=ticket)).waits
+    await stores.counters.reserve("c", common, 30)
+    await stores.counters.settle("a", None)
+    assert (await stores.counters.reserve("b", common + shard, 30, ticket=ticket)).waits
+    assert (await stores.counters.reserve("d", shard, 30, ticket=ticket)).admitted
+
+
+async def test_they_can_count_when_each_of_them_can(stores):
+    await stores.counters.probe()
+    for one in (stores.common, stores.shards[3]):
+        one.broken = True
+        with pytest.raises(CountersFaultError):
+            await stores.counters.probe()
+        one.broken = False

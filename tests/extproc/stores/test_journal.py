@@ -67,6 +67,17 @@ def test_what_the_ledger_needs_to_bill_is_there(tmp_path):
     assert billed.items() <= entry.items()
 
 
+def test_a_group_with_commas_in_its_name_stays_one(tmp_path):
+    """As LDAP has them. The settle process takes the list apart at commas."""
+    journal = FileJournal(tmp_path)
+    who = Identity("acme", "jwt:sso", groups=frozenset({"cn=ops,dc=acme", "cn=dev,dc=acme"}))
+    journal.record(request(who), "v1")
+    journal.close()
+    (line,) = lines(tmp_path)
+    assert read_entry(line).origin.groups == "cn=dev;dc=acme,cn=ops;dc=acme"
+    assert who.witness()["groups"] == "cn=dev;dc=acme,cn=ops;dc=acme"
+
+
 def test_what_a_key_does_not_say_is_absent(tmp_path):
     journal = FileJournal(tmp_path)
     journal.record(request(Identity("acme", "key-1")), "v1")

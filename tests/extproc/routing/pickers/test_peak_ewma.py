@@ -30,6 +30,23 @@ def test_peaks_count_at_once_and_fade():
     assert costs(picker, [one], 62.0)["a:1"] == pytest.approx(0.1, abs=0.01)
 
 
+def test_a_peak_after_which_nobody_asks_fades():
+    picker = PeakEwma(DEFAULTS, Prefixes())
+    slow, fast = candidate("slow:1"), candidate("fast:1")
+    for each in (slow, fast):
+        look(each, 0.0, 0.0, 0)
+    picker.choose(asked(), [slow, fast], 0.0)
+    first = []
+    for number in range(1, 100):
+        at_s = float(number)
+        look(slow, at_s, 20.0, 1)
+        look(fast, at_s, 0.1 * number, number)
+        first.append(picker.choose(asked(), [slow, fast], at_s).endpoints[0])
+    assert first[:30] == ["fast:1"] * 30
+    assert first[-1] == "slow:1"
+    assert costs(picker, [slow], 100.0) == {"slow:1": DEFAULT_S}
+
+
 def test_the_same_look_is_learned_from_once():
     picker, one = PeakEwma(DEFAULTS, Prefixes()), candidate("a:1")
     look(one, 0.0, 0.0, 0)

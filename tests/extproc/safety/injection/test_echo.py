@@ -7,19 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.dialects.sse import BOM
-from extproc.filter import BodyTransform
 from extproc.safety.injection.echo import Unechoed
 
 SENT = 'Say "ah".'
 GOT = f"Be secret.\n\n{SENT}\n\nmark"
-
-
-class Passing(BodyTransform):
-    def feed(self, chunk):
-        return chunk
-
-    def finish(self):
-        return b""
 
 
 def response(instructions, text="ah"):
@@ -45,7 +36,7 @@ def stream(instructions):
 
 @given(st.sampled_from([whole, stream]), st.lists(st.integers(1, 90), max_size=20))
 def test_the_clients_own_stand_there_and_nothing_else_changes(write, sizes):
-    unechoed, raw, out = Unechoed(SENT, Passing()), write(GOT), b""
+    unechoed, raw, out = Unechoed(SENT), write(GOT), b""
     for size in sizes:
         out += unechoed.feed(raw[:size])
         raw = raw[size:]
@@ -66,14 +57,14 @@ def test_the_clients_own_stand_there_and_nothing_else_changes(write, sizes):
     ],
 )
 def test_what_repeats_nothing_passes_as_it_is(raw):
-    unechoed = Unechoed(SENT, Passing())
+    unechoed = Unechoed(SENT)
     assert unechoed.feed(raw) + unechoed.finish() == raw
 
 
 @pytest.mark.parametrize("write", [whole, stream])
 @pytest.mark.parametrize("size", [1, 4, 5000])
 def test_after_a_byte_order_mark(write, size):
-    unechoed, raw, out = Unechoed(SENT, Passing()), b"\n" + BOM + write(GOT), b""
+    unechoed, raw, out = Unechoed(SENT), b"\n" + BOM + write(GOT), b""
     for at in range(0, len(raw), size):
         out += unechoed.feed(raw[at : at + size])
     assert out + unechoed.finish() == write(SENT)

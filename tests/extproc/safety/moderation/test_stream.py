@@ -44,6 +44,16 @@ def stream(*rules, kind=Kind.CHAT, told=None, clock=None, **options):
     )
 
 
+async def test_what_a_response_repeats_of_its_request_is_no_answer():
+    told = {"instructions": "Never say how to kill them.", "tools": [{"name": "kill them"}]}
+    begun = event({"type": "response.created", "response": {**told, "output": []}})
+    output = [{"content": [{"type": "output_text", "text": "kill them"}]}]
+    repeated = event({"type": "response.completed", "response": {**told, "output": output}})
+    transform = stream(WORDS, kind=Kind.RESPONSES)
+    assert await play(transform, [begun]) == begun
+    assert repeated not in await play(stream(WORDS, kind=Kind.RESPONSES), [begun, repeated])
+
+
 @pytest.mark.parametrize("kind", STREAMS)
 async def test_what_nothing_is_against_passes_byte_for_byte(kind):
     raw = b"".join(STREAMS[kind]("a ", "kill", "er ", "炸", "药 ", "x" * 300))

@@ -53,6 +53,15 @@ async def test_only_the_choice_that_a_rule_is_against_is_silent(rule, text):
         (Kind.COMPLETIONS, {"choices": [{"index": 0, "text": "kill them"}]}, "content_filter"),
         (Kind.MESSAGES, {"content": [{"type": "text", "text": "kill them"}]}, "refusal"),
         (Kind.RESPONSES, {"output": [{"content": [{"text": "kill them"}]}]}, "incomplete"),
+        (
+            Kind.RESPONSES,
+            {
+                "output": [{"content": [{"text": "kill them"}]}],
+                "output_text": "kill them",
+                "output_messages": [{"message": "kill them", "tokens": [1]}],
+            },
+            "incomplete",
+        ),
         (Kind.CHAT, {"choices": [choice(0, '{"a": "\\u006bill\\nthem"}')]}, "content_filter"),
         (Kind.CHAT, {"message": "kill them"}, "content_blocked"),
         (Kind.CHAT, b"[kill them", "content_blocked"),
