@@ -281,5 +281,5 @@ async def test_all_workers_learn_how_long_answers_are(tmp_path):
             return 1_000_000 - left - tokens(answers) < 1024
 
         async with asyncio.timeout(GUARD_S):
-            while not await reserve_little():
+            while not await reserve_little():  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(1)  # until those are over, what is kept for them is missing
