@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._everyone = everyone
         self._rest = b""
         self._begun = False
+        self._greeted = False
         self._headers = HeaderBlocks()
         self._block: Frame | None = None  # headers that are not complete
         self._last = 0
@@ -113,9 +114,15 @@ class Connection(asyncio.Protocol):
             return received
         self._begun = True
         # Not before: to write to a peer that has spoken and gone would end this with its words unread.
-        self._outlet.send(frames.settings(OURS))
-        self._outlet.send(frames.window_update(0, WINDOW_MOST - 65_535))
+        self._greet()
         return received[len(preface) :]
+
+    def _greet(self) -> None:
+        """Send what comes before anything else, once (3.4)."""
+        if not self._greeted:
+            self._greeted = True
+            self._outlet.send(frames.settings(OURS))
+            self._outlet.send(frames.window_update(0, WINDOW_MOST - 65_535))
 
     # ---- frames ------------------------------------------------------------------------------
 
@@ -267,6 +274,7 @@ class Connection(asyncio.Protocol):
 
     def retire(self) -> None:
         """Ask the peer to begin new calls elsewhere. Those on their way are still served."""
+        self._greet()
         self._outlet.send(frames.goaway(WINDOW_MOST, frames.NO_ERROR))
 
     def close(self) -> None:
@@ -274,6 +282,7 @@ class Connection(asyncio.Protocol):
         self._end(frames.NO_ERROR)
 
     def _end(self, code: int, why: str = "") -> None:
+        self._greet()
         self._outlet.send(frames.goaway(self._last, code, why))
         self._outlet.flush()
         self._transport.close()

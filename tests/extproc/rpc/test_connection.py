@@ -19,6 +19,20 @@ HEADERS = Encoder().encode(REQUEST)
 OPEN = frames.END_HEADERS
 
 
+async def test_our_settings_come_first_and_once_and_not_before_the_peer_speaks():
+    peer = Peer(ECHO)
+
+    async def kinds():
+        await asyncio.sleep(0)
+        return [each.kind for each in frames.split(peer.transport.take())[0]]
+
+    assert await kinds() == []
+    peer.connection.retire()
+    assert await kinds() == [frames.SETTINGS, frames.WINDOW_UPDATE, frames.GOAWAY]
+    peer.deliver(peer.client.data_to_send())
+    assert await kinds() == [frames.SETTINGS], "for the peer's own, an acknowledgement"
+
+
 async def test_calls_side_by_side():
     peer = Peer(ECHO)
     numbers = [peer.begin() for _ in range(5)]
@@ -377,7 +391,7 @@ def test_whatever_comes_is_answered_or_left(caplog, pieces):
     caplog.clear()
 
 
-async def test_hypothesis_settingscount_for_calls_that_are_open():
+async def test_settings_count_for_calls_that_are_open():
     """A window that shrinks may become negative, and is paid back first (RFC 9113 6.9.2)."""
     peer = Peer({"/test/Echo": Method(Waiting().serve, bytes, bytes)})
     peer.begin()
