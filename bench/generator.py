@@ -101,10 +101,12 @@ class Generator:
             )
             self._open.append(connection)
         gc.disable()
-        sample = await drive()
-        for connection in self._open:
-            connection.close()
-        return sample
+        try:
+            return await drive()
+        finally:
+            gc.enable()
+            for connection in self._open:
+                connection.close()
 
     # ---- closed ---------------------------------------------------------------------------------
 

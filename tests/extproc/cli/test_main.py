@@ -66,6 +66,7 @@ def test_ctrl_c_while_it_is_imported_leaves_no_traceback(name):
     module = COMMANDS[name].partition(":")[0]
     code = f"""
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs us in the background has it ignored
 class Interrupting:
     def find_spec(self, name, *_):
         if name == "extproc.cli.{module}":

@@ -75,6 +75,7 @@ async def test_the_collector_rests_while_a_policy_loads_and_no_longer(policy, sw
         collected.append(gc.isenabled())
         return load_sources(sources)
 
+    gc.enable()
     watching = Watch([policy], load([policy]), swaps.swap, swaps.reject, read)
     for text in (GOOD.format("two"), "tenants: none\n"):
         (policy / "a.yaml").write_text(text)
