@@ -29,7 +29,8 @@ to tell: in a second under load, and in ten where there is only a request that w
 WRITTEN_S = 0.1
 """Envoy writes its log every 10 ms (`cli/processes.py`): what another worker was told is there by then."""
 MOST_BYTES = 4 * 1024 * 1024
-"""Of each file, at its end: 4 000 requests, a second of settling."""
+"""Of each file, at its end: some 5 000 requests. Settling them takes 0.4 s beside a Valkey on the same
+machine, and 0.17 s of CPU."""
 
 
 class Line(msgspec.Struct):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from engines.watch.config import NAME as WATCH_NAME
 from engines.watch.hub import NAME as HUB_NAME
 from engines.watch.members import NAME as MEMBERS_NAME
-from extproc.settings import KNOWN_POOLS
+from extproc.settings import ACCESS_LOG, KNOWN_POOLS
 from ledger.config import NAME
 
 SOCKET_PATH_BYTES = 107
@@ -57,7 +57,7 @@ class Layout:
 
     @property
     def access_log(self) -> Path:
-        return self.log / "access.jsonl"
+        return self.root / ACCESS_LOG
 
     @property
     def journal(self) -> Path:
